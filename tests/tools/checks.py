@@ -1,0 +1,402 @@
+# Copyright (c) 2026, Quazzar CA Rotation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Run the checks of this collection, section by section, and say at the end what was found.
+
+usage: checks.py [SECTION ...] [-- options for pytest]
+
+A section that fails does not keep the others from running. The exit status is 0 only when nothing failed. With CI=true
+a check that was skipped counts as failed, unless its reason is one of those in ALLOWED_IN_CI. What each check printed
+is in .build/logs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import collection
+import docsite
+import sanity
+from common import (
+    DEV,
+    INSTALLED,
+    LOGS,
+    NAME,
+    NAMESPACE,
+    REPORTS,
+    ROOT,
+    TREE,
+    VENV,
+    ToolError,
+    Word,
+    environment,
+    venv_python,
+)
+
+# Parts of a machine that no test machine can be made to have. Everything else is installed, so CI must have run it.
+ALLOWED_IN_CI = (
+    re.compile(r"\bKubernetes\b"),  # needs a cluster
+    re.compile(r"\bSELinux\b"),  # needs a kernel with it
+)
+
+MINUTE = 60
+NO_TESTS_COLLECTED = 5
+
+
+@dataclass
+class Section:
+    """What one section found. `failed` and `skipped` name checks, with a reason."""
+
+    name: str
+    passed: int = 0
+    failed: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def skip(self, check: str, reason: str) -> None:
+        self.skipped.append(f"{check}: {reason}")
+        print(f"  skipped  {check}: {reason}", flush=True)
+
+    def fail(self, check: str, reason: str) -> None:
+        self.failed.append(f"{check}: {reason}")
+        print(f"  FAILED   {check}: {reason}", flush=True)
+
+    def tool(self, check: str, command: Sequence[str | Path], **how: object) -> bool:
+        """One program, one check. What it prints is shown only when it fails."""
+        started = time.monotonic()
+        status, output = execute(self, check, command, **how)  # type: ignore[arg-type]
+        took = f"{time.monotonic() - started:.1f} s"
+        if status == 0:
+            self.passed += 1
+            print(f"  passed   {check} ({took})", flush=True)
+            return True
+        print(output.rstrip())
+        self.fail(check, f"exit status {status} after {took}")
+        return False
+
+    def call(self, check: str, function: Callable[[], object]) -> object:
+        """One function of a tool, one check."""
+        started = time.monotonic()
+        try:
+            answer = function()
+        except ToolError as error:
+            print(error)
+            self.fail(check, str(error).splitlines()[0])
+            return None
+        self.passed += 1
+        print(f"  passed   {check} ({time.monotonic() - started:.1f} s)", flush=True)
+        return answer
+
+
+def execute(
+    section: Section,
+    check: str,
+    command: Sequence[str | Path],
+    *,
+    cwd: Path = ROOT,
+    env: Mapping[str, str] | None = None,
+    live: bool = False,
+    limit: float = 10 * MINUTE,
+) -> tuple[int, str]:
+    """Run a program, keep what it prints in .build/logs, show it at once when `live`. -> (exit status, output)
+
+    The program gets a process group of its own, so that nothing it started outlives it when time is up or on Ctrl-C.
+    """
+    LOGS.mkdir(parents=True, exist_ok=True)
+    words = [str(word) for word in command]
+    lines: list[str] = []
+    deadline = time.monotonic() + limit
+    log_name = re.sub(r"[^a-z0-9]+", "-", f"{section.name}-{check}".lower()).strip("-")
+    with open(LOGS / f"{log_name}.log", "w", encoding="utf-8") as log:
+        log.write(f"$ {' '.join(words)}\n")
+        process = subprocess.Popen(
+            words,
+            cwd=cwd,
+            env=dict(env) if env is not None else environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            signal.signal(signal.SIGALRM, _time_is_up)
+            signal.alarm(max(1, int(deadline - time.monotonic())))
+            for raw in process.stdout or ():
+                line = raw.decode("utf-8", "replace")
+                lines.append(line)
+                log.write(line)
+                log.flush()
+                if live:
+                    sys.stdout.write(line)
+                    sys.stdout.flush()
+            status = process.wait()
+        except _TimeIsUpError:
+            lines.append(f"\nStopped: not finished after {limit:.0f} s.\n")
+            status = 124
+        finally:
+            signal.alarm(0)
+            if process.poll() is None:
+                _end(process)
+    return status, "".join(lines)
+
+
+class _TimeIsUpError(Exception):
+    pass
+
+
+def _time_is_up(*_: object) -> None:
+    raise _TimeIsUpError
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the program and what it started, politely first."""
+    for name in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, name)
+            process.wait(timeout=10)
+            return
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def take_junit(section: Section, report: Path) -> bool:
+    """Count the cases of a report in JUnit's form; False when there is none."""
+    if not report.exists():
+        return False
+    for case in ET.parse(report).getroot().iter("testcase"):
+        name = "::".join(filter(None, (case.get("classname"), case.get("name"))))
+        problem = next((case.find(kind) for kind in ("failure", "error") if case.find(kind) is not None), None)
+        skipped = case.find("skipped")
+        if problem is not None:
+            text = (problem.get("message") or problem.text or "failed").strip()
+            section.failed.append(f"{name}: {text.splitlines()[0]}")
+        elif skipped is not None and skipped.get("type") != "pytest.xfail":
+            section.skipped.append(f"{name}: {skipped.get('message') or 'no reason given'}")
+        else:
+            section.passed += 1
+    return True
+
+
+def package(section: Section) -> None:
+    """Build the archive, install it as a user does, and call everything in it by its full name."""
+    archive = section.call("ansible-galaxy collection build and install", collection.install)
+    if archive is None:
+        return
+    found = section.call("ansible-doc and ansible-playbook by full name", collection.verify)
+    if isinstance(found, list):
+        print("             " + ", ".join(found))
+
+
+def lint(section: Section) -> None:
+    """Style, types, licences and the changelog; Ansible content on the copy, in which nothing but the project is."""
+    programs = VENV / "bin"
+    tree = collection.copy()
+    link_home = collection.link()
+    ansible = environment(ANSIBLE_COLLECTIONS_PATH=str(tree.parents[2]))
+    section.tool("ruff", [programs / "ruff", "check", "--no-cache", "--output-format", "concise", "."], cwd=tree)
+    core = f"ansible_collections.{NAMESPACE}.{NAME}.plugins.module_utils"
+    section.tool(
+        "mypy --strict",
+        [programs / "mypy", "--config-file", ROOT / "pyproject.toml", "-p", f"{core}._core", "-p", f"{core}._io"],
+        env=environment(MYPYPATH=str(link_home)),
+    )
+    section.tool("yamllint", [programs / "yamllint", "--strict", "."], cwd=tree)
+    section.tool(
+        "ansible-lint (profile production)",
+        [programs / "ansible-lint", "--offline", "--strict", "--profile", "production", "--nocolor", "-q"],
+        cwd=tree,
+        env=ansible,
+    )
+    section.tool("reuse", [programs / "reuse", "lint", "--lines"], cwd=tree)
+    section.tool("antsibull-changelog", [programs / "antsibull-changelog", "lint"], cwd=tree, env=ansible)
+
+
+def sanity_tests(section: Section, venv: Path = VENV) -> None:
+    """ansible-test sanity: all of its tests, no ignore file."""
+    try:
+        collection.copy()
+        shutil.rmtree(TREE / "tests" / "output", ignore_errors=True)
+        words, env = sanity.command(venv, "--junit")
+    except ToolError as error:
+        print(error)
+        section.fail("ansible-test sanity", str(error).splitlines()[0])
+        return
+    status, output = execute(section, "ansible-test", words, cwd=TREE, env=env, limit=30 * MINUTE)
+    # ansible-test says what is wrong in lines of its own; the rest is pip at work
+    told = [line for line in output.splitlines() if line.startswith(("ERROR", "FATAL", ">>>"))]
+    run_tests = re.findall(r'^Running sanity test "([^"]+)"(?: on Python ([\d.]+))?', output, re.MULTILINE)
+    broken = {*re.findall(r"Found \d+ (\S+) issue\(s\)(?: on python ([\d.]+))?", output)}
+    section.passed += sum(1 for test in run_tests if test not in broken)
+    for test, version in sorted(broken):
+        section.failed.append(f"ansible-test sanity {test} {version}".rstrip())
+    if status and not broken:
+        print(output)
+        section.fail("ansible-test sanity", f"exit status {status}")
+    elif told:
+        print("\n".join(told))
+    for line in re.findall(r"^WARNING: (.*[Ss]kipp.*)$", output, re.MULTILINE):
+        section.skip("ansible-test sanity", line)
+    print(f"  {section.passed} passed, {len(section.failed)} failed", flush=True)
+
+
+def docs(section: Section) -> None:
+    """The documentation of every plugin and role, and the pages made of it."""
+    tree = collection.copy()
+    env = environment(ANSIBLE_COLLECTIONS_PATH=str(tree.parents[2]))
+    lint_docs = ["lint-collection-docs", "--plugin-docs", "--skip-rstcheck", "--validate-collection-refs", "self", "."]
+    section.tool("antsibull-docs lint", [VENV / "bin" / "antsibull-docs", *lint_docs], cwd=tree, env=env)
+    section.call("pages with Sphinx, warnings are errors", docsite.build)
+
+
+def pytest_section(
+    section: Section, paths: Sequence[str], marks: str, extra: Sequence[str], *, workers: int = 0
+) -> None:
+    there = [path for path in paths if any((ROOT / path).rglob("test_*.py"))]
+    for path in sorted({*paths} - {*there}):
+        section.skip("pytest", f"there are no tests in {path}")
+    if not there:
+        return
+    home = collection.link()
+    report = REPORTS / f"{section.name}.xml"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.unlink(missing_ok=True)
+    command: list[Word] = [
+        venv_python(),
+        "-m",
+        "pytest",
+        "-q",
+        "-m",
+        marks,
+        f"--junitxml={report}",
+        "-o",
+        "junit_family=xunit1",
+    ]
+    if workers:
+        command += ["-n", str(workers)]
+    env = environment(PYTHONPATH=str(home), ANSIBLE_COLLECTIONS_PATH=str(home), QUAZZAR_COLLECTIONS=str(INSTALLED))
+    status, _output = execute(section, "pytest", [*command, *there, *extra], env=env, live=True, limit=60 * MINUTE)
+    counted = take_junit(section, report)
+    if status == NO_TESTS_COLLECTED:
+        section.skip("pytest", f"no test in {', '.join(there)} is for this section ({marks})")
+    elif status and not section.failed:
+        section.fail("pytest", f"exit status {status}" + ("" if counted else ", no report"))
+
+
+def unit(section: Section, extra: Sequence[str] = ()) -> None:
+    """Every file of plugins/ on its own, and what must hold for the repository as a whole."""
+    pytest_section(section, ["tests/unit"], "not nightly and not ssh", extra, workers=2)
+
+
+def lab(section: Section, extra: Sequence[str] = ()) -> None:
+    """The lab itself: the reference Control Panel and OS nodes."""
+    pytest_section(section, ["tests/lab"], "not nightly and not ssh", extra)
+
+
+def integration(section: Section, extra: Sequence[str] = ()) -> None:
+    """The installed collection, run by ansible-playbook against the lab."""
+    if section.call("the installed collection", collection.install) is not None:
+        pytest_section(section, ["tests/integration"], "not nightly and not ssh", extra)
+
+
+def ssh(section: Section, extra: Sequence[str] = ()) -> None:
+    """The same over real OpenSSH servers on loopback; as root also with sudo."""
+    if section.call("the installed collection", collection.install) is not None:
+        pytest_section(section, ["tests/unit", "tests/lab", "tests/integration"], "ssh and not nightly", extra)
+
+
+def nightly(section: Section, extra: Sequence[str] = ()) -> None:
+    """What takes too long for every change."""
+    if section.call("the installed collection", collection.install) is not None:
+        pytest_section(section, ["tests/unit", "tests/lab", "tests/integration"], "nightly", extra)
+
+
+# In the order in which they tell most for the time they take
+SECTIONS: dict[str, Callable[..., None]] = {
+    "package": package,
+    "lint": lint,
+    "unit": unit,
+    "docs": docs,
+    "sanity": sanity_tests,
+    "lab": lab,
+    "integration": integration,
+    "ssh": ssh,
+}
+OTHERS: dict[str, Callable[..., None]] = {"nightly": nightly}
+WITH_PYTEST = ("unit", "lab", "integration", "ssh", "nightly")
+
+
+def summary(sections: Sequence[Section]) -> int:
+    """Print what was found; the exit status is returned."""
+    in_ci = os.environ.get("CI", "").lower() == "true"
+    skipped = [(section.name, text) for section in sections for text in section.skipped]
+    allowed = [pair for pair in skipped if not in_ci or any(pattern.search(pair[1]) for pattern in ALLOWED_IN_CI)]
+    failed = [(section.name, text) for section in sections for text in section.failed]
+    failed += [(name, f"skipped, which CI refuses: {text}") for name, text in skipped if (name, text) not in allowed]
+    print(f"\n{'section':<14}{'seconds':>8}{'passed':>8}{'failed':>8}{'skipped':>8}")
+    for section in sections:
+        counts = (section.passed, len(section.failed), len(section.skipped))
+        print(f"{section.name:<14}{section.seconds:>8.1f}" + "".join(f"{count:>8}" for count in counts))
+    for title, pairs in (("Skipped", allowed), ("Failed", failed)):
+        if pairs:
+            print(f"\n{title}:")
+            for name, text in pairs:
+                print(f"  {name}: {text}")
+    passed = sum(section.passed for section in sections)
+    print(f"\n{passed} passed, {len(failed)} failed, {len(allowed)} skipped", flush=True)
+    return 1 if failed else 0
+
+
+def run_section(name: str, function: Callable[..., None], *arguments: object) -> Section:
+    section = Section(name)
+    print(f"\n== {name}", flush=True)
+    started = time.monotonic()
+    try:
+        function(section, *arguments)
+    except ToolError as error:
+        print(error)
+        section.fail(name, str(error).splitlines()[0])
+    section.seconds = time.monotonic() - started
+    return section
+
+
+def main() -> int:
+    words = sys.argv[1:]
+    extra: list[str] = []
+    if "--" in words:
+        at = words.index("--")
+        words, extra = words[:at], words[at + 1 :]
+    every = {**SECTIONS, **OTHERS}
+    unknown = [word for word in words if word not in every]
+    if unknown:
+        print(f"There is no section {', '.join(unknown)}; there are: {', '.join(every)}\n{__doc__}", file=sys.stderr)
+        return 2
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    # What was started must not outlive us when we are told to end.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    print(f"{VENV.name}: Python {sys.version.split()[0]}; collection path for development: {DEV}")
+    done = []
+    try:
+        for name in words or SECTIONS:
+            done.append(run_section(name, every[name], *([extra] if name in WITH_PYTEST else [])))
+    except KeyboardInterrupt:
+        print("\nInterrupted.")
+        summary(done)
+        return 130
+    return summary(done)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
