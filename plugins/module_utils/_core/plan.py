@@ -1,0 +1,422 @@
+# Copyright (c) 2026, Quazzar CA Rotation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This is private to the collection: it may change without notice.
+# Do not use it from outside.
+
+"""The plan: a pure function of the evidence and a clock that is handed in.
+
+It says which world the CP is in, which phase the rotation has reached, what state every node is in, whether the gate is
+open, and what is to be done next. Nothing is remembered: after any act, or after a kill, the same evidence gives the
+same plan, and an act that was done is no longer proposed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from . import gate as gate_module
+from .evidence import Evidence, Node, Replica
+from .states import State, expired, is_foreign, leaf_is_active, pins_active, state
+
+#: What is said of each world. Source: docs/architecture.md, "Worlds".
+WORLDS = {
+    "W1": "the CP serves from a legacy CA",
+    "W2": "the CP serves from the active CA",
+    "W3": "the CP serves from a CA outside of the rotation",
+    "W4": "the CP serves a bridged chain, valid under the legacy and the active CA",
+    "mixed": "the replicas disagree about the CA they serve from",
+    "unknown": "no replica shows a certificate",
+}
+
+
+@dataclass(frozen=True)
+class Preserve:
+    """A legacy CA that is needed in the pool and not there yet, and the nodes that pin it (where to read it)."""
+
+    key: str
+    holders: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    world: str
+    phase: str
+    stops: tuple[str, ...]
+    warnings: tuple[str, ...]
+    states: dict[str, State]
+    gate: gate_module.Gate
+    needed: tuple[str, ...]
+    preserve: tuple[Preserve, ...]
+    open_window: tuple[str, ...]
+    bundle_test: str | None
+    push_pins: tuple[str, ...]
+    keep_identity: tuple[str, ...]
+    register: tuple[str, ...]
+    flip: tuple[str, ...]
+    close_window: tuple[str, ...]
+    narrow_pins: tuple[str, ...]
+    waiting_without_link: tuple[str, ...]
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is left to do for the CP and for the nodes that can be reached."""
+        return not (
+            self.preserve
+            or self.open_window
+            or self.push_pins
+            or self.register
+            or self.flip
+            or self.close_window
+            or self.narrow_pins
+        )
+
+
+def make(evidence: Evidence) -> Plan:
+    world = _world(evidence)
+    needed = _needed(evidence)
+    register = tuple(node.name for node in evidence.nodes if _needs_registration(node, evidence))
+    push = _push(evidence, world)
+    bundle_test = _bundle_test(evidence, world, push, register)
+    decided = gate_module.decide(evidence)
+    preserve = _preserve(evidence, needed)
+    open_window = _open(evidence, needed)
+    flip = tuple(
+        replica.name
+        for replica in evidence.replicas
+        if world in {"W1", "mixed"} and replica.listening and replica.serving_root != evidence.active
+    )
+    close = tuple(replica.name for replica in evidence.replicas if _closes(replica, needed))
+    narrow = tuple(node.name for node in evidence.nodes if _narrows(node, evidence, world))
+    return Plan(
+        world=world,
+        phase=_phase(evidence, register, open_window, preserve, close, narrow, flip),
+        stops=tuple(_stops(evidence, world, register, preserve)),
+        warnings=tuple(_warnings(evidence, world, register, flip)),
+        states={node.name: state(node, evidence) for node in evidence.nodes},
+        gate=decided,
+        needed=needed,
+        preserve=preserve,
+        open_window=open_window,
+        bundle_test=bundle_test,
+        push_pins=push,
+        keep_identity=_keep(evidence, register),
+        register=register,
+        flip=flip,
+        close_window=close,
+        narrow_pins=narrow,
+        waiting_without_link=_without_link(evidence, world, push),
+    )
+
+
+def serving_roots(evidence: Evidence) -> tuple[str, ...]:
+    """The CAs that a node's pin must hold to accept every replica's server certificate, in the replicas' order.
+
+    Empty in W3 (the pin does not matter) and in W4 (either pin will do).
+    """
+    roots = [r.serving_root for r in evidence.replicas if r.serving_root and r.world in {"W1", "W2"}]
+    if evidence.settings.roll_reissues and evidence.active and roots:
+        roots.append(evidence.active)
+    return tuple(dict.fromkeys(roots))
+
+
+def bundle(evidence: Evidence) -> tuple[str, ...]:
+    """What a pin should hold while the rotation runs. First what the serving chain needs now (a reader that takes only
+    the first certificate of a bundle then keeps its link), then the active CA, then the legacy CAs still in need."""
+    wanted = list(serving_roots(evidence))
+    if evidence.active:
+        wanted.append(evidence.active)
+    # Only what is proven: that a pool names a CA makes it good for clients, not for a Control Panel.
+    wanted += [key for key in _needed(evidence) if key in evidence.accepted]
+    return tuple(dict.fromkeys(key for key in wanted if key in evidence.cas))
+
+
+def _world(evidence: Evidence) -> str:
+    worlds = {replica.world for replica in evidence.replicas if replica.listening}
+    if not worlds:
+        return "unknown"
+    return worlds.pop() if len(worlds) == 1 else "mixed"
+
+
+def _alive(node: Node, evidence: Evidence) -> bool:
+    return node.examined and node.reachable and not is_foreign(node, evidence)
+
+
+def _needed(evidence: Evidence) -> tuple[str, ...]:
+    """The legacy CAs that some living leaf still needs in the trust pool. One that has expired helps no leaf."""
+    keys = [
+        key
+        for node in evidence.nodes
+        if node.reachable and not leaf_is_active(node, evidence.active) and not expired(node, evidence.now)
+        for key in sorted(node.leaf_by)
+    ]
+    return tuple(dict.fromkeys(key for key in keys if key not in evidence.refused | evidence.outdated))
+
+
+def _preserve(evidence: Evidence, needed: tuple[str, ...]) -> tuple[Preserve, ...]:
+    missing = [key for key in needed if key not in evidence.pool_keys]
+    return tuple(
+        Preserve(key, tuple(n.name for n in evidence.nodes if n.reachable and key in n.pins)[:3]) for key in missing
+    )
+
+
+def _open(evidence: Evidence, needed: tuple[str, ...]) -> tuple[str, ...]:
+    if not needed:
+        return ()
+    return tuple(r.name for r in evidence.replicas if set(needed) - r.pool_keys or r.stale)
+
+
+def _closes(replica: Replica, needed: tuple[str, ...]) -> bool:
+    """A replica with an entry to retire, or one that still runs with an entry that its files name no more."""
+    return bool(replica.retirable) or (replica.stale and not needed)
+
+
+def _needs_registration(node: Node, evidence: Evidence) -> bool:
+    if not _alive(node, evidence):
+        return False
+    return not leaf_is_active(node, evidence.active) or expired(node, evidence.now)
+
+
+def _bundles(evidence: Evidence) -> bool:
+    return evidence.settings.pin_bundle != "never" and evidence.settings.bundle_works is not False
+
+
+def registration_pin(evidence: Evidence, world: str) -> tuple[str, ...]:
+    """What a pin must hold right after a registration. Empty: what the registration itself writes will do. So
+    it is in W2 to W4, and nothing else is left where the agents take no bundle."""
+    return bundle(evidence) if world in {"W1", "mixed"} and _bundles(evidence) else ()
+
+
+def stripped(evidence: Evidence, made: Plan) -> bool:
+    """No entry is left that the rotation would retire, in no file and in no process: what only served the grace window
+    can go. Somebody else's entries stay for ever and are no reason to wait."""
+    return not (made.close_window or made.needed or made.stops)
+
+
+def _push(evidence: Evidence, world: str) -> tuple[str, ...]:
+    """Nodes whose pin lacks a CA that it needs now. A bundle is written only where the agents are known to take one."""
+    roots = serving_roots(evidence)
+    bundles = _bundles(evidence)
+    chosen: list[str] = []
+    for node in evidence.nodes:
+        if not _alive(node, evidence) or node.leaf_error or expired(node, evidence.now):
+            continue
+        lacks = [key for key in roots if key not in node.pins]
+        if leaf_is_active(node, evidence.active) and not pins_active(node, evidence.active):
+            lacks.append(evidence.active or "")
+        if lacks and (bundles or len(bundle(evidence)) == 1):
+            chosen.append(node.name)
+    return tuple(chosen)
+
+
+def _bundle_test(evidence: Evidence, world: str, push: tuple[str, ...], register: tuple[str, ...]) -> str | None:
+    """The canary on which it is tried whether the agents take a bundle, where a bundle is what the plan relies on.
+
+    Its heartbeat decides, so it must be a node that the CP accepts (once the window is open), and the better its link
+    is now, the less its silence can have another cause.
+    """
+    settings = evidence.settings
+    if settings.pin_bundle != "auto" or settings.bundle_works is not None:
+        return None
+    if world == "W1" or (world == "mixed" and settings.roll_reissues):
+        candidates = push + register
+    elif world == "W2":
+        candidates = push
+    else:
+        candidates = ()
+    accepted = evidence.trusted_legacy | {evidence.active}
+    by_name = {node.name: node for node in evidence.nodes}
+    able = [by_name[n] for n in candidates if by_name[n].leaf_by & accepted and not expired(by_name[n], evidence.now)]
+    able.sort(key=lambda node: (not node.up, node.to_node != "accepted"))
+    return able[0].name if able else None
+
+
+def _keep(evidence: Evidence, register: tuple[str, ...]) -> tuple[str, ...]:
+    """The nodes whose legacy identity is kept for the negative proof, as far as there are not enough kept already."""
+    by_name = {node.name: node for node in evidence.nodes}
+    missing = evidence.settings.legacy_probes - sum(1 for node in evidence.nodes if node.kept_identity)
+    able = [
+        name
+        for name in register
+        if not by_name[name].kept_identity
+        and by_name[name].leaf_by & frozenset(_needed(evidence))
+        and not expired(by_name[name], evidence.now)
+    ]
+    # One probe for each CA first: a probe proves nothing about the others.
+    firsts = {min(by_name[name].leaf_by & frozenset(_needed(evidence))): name for name in reversed(able)}
+    able.sort(key=lambda name: name not in firsts.values())
+    return tuple(able[: max(missing, 0)])
+
+
+def _narrows(node: Node, evidence: Evidence, world: str) -> bool:
+    """A proven node that pins more than the active CA, when no replica serves from another CA any more."""
+    only_active = all(r.listening and r.serving_root == evidence.active for r in evidence.replicas)
+    if not (only_active or world in {"W3", "W4"}):
+        return False
+    return (
+        _alive(node, evidence)
+        and leaf_is_active(node, evidence.active)
+        and pins_active(node, evidence.active)
+        and bool(frozenset(node.pins) - {evidence.active})
+    )
+
+
+def _without_link(evidence: Evidence, world: str, push: tuple[str, ...]) -> tuple[str, ...]:
+    """Nodes that have no link until they are registered again, because no pin is pushed to them."""
+    if world not in {"W2", "mixed"}:
+        return ()
+    roots = set(serving_roots(evidence))
+    return tuple(n.name for n in evidence.nodes if _alive(n, evidence) and roots - set(n.pins) and n.name not in push)
+
+
+def _phase(
+    evidence: Evidence,
+    register: tuple[str, ...],
+    open_window: tuple[str, ...],
+    preserve: tuple[Preserve, ...],
+    close: tuple[str, ...],
+    narrow: tuple[str, ...],
+    flip: tuple[str, ...],
+) -> str:
+    if preserve or (open_window and register):
+        return "drifted"
+    if register:
+        return "window open" if _needed(evidence) else "drifted"
+    if close:
+        return "moved"
+    if flip or narrow:
+        return "stripped"
+    return "finished" if all(state(n, evidence).name == "current" for n in evidence.nodes) else "waiting for nodes"
+
+
+def _stops(evidence: Evidence, world: str, register: tuple[str, ...], preserve: tuple[Preserve, ...]) -> list[str]:
+    stops: list[str] = []
+    settings = evidence.settings
+    if not evidence.replicas:
+        stops.append("no replica of the CP was examined: set quazzar_cp_hosts or quazzar_cp_endpoints")
+    for replica in evidence.replicas:
+        if not replica.listening:
+            where = f" ({replica.address})" if replica.address else ""
+            stops.append(f"replica {replica.name}{where} does not serve: {replica.error}")
+        if replica.active is None:
+            stops.append(f"the active CA of replica {replica.name} cannot be read: {replica.error}")
+        if replica.pool_error:
+            stops.append(f"the trust pool of replica {replica.name} cannot be read: {replica.pool_error}")
+        stops += [
+            f"replica {replica.name}: its trust pool names {entry.path}, which cannot be used: {entry.error}; "
+            "mend or remove that entry first, a restart might not come up with it"
+            for entry in replica.pool
+            if entry.error
+        ]
+    actives = {replica.active for replica in evidence.replicas if replica.active}
+    if len(actives) > 1:
+        stops.append(
+            "the replicas hold different active CAs ("
+            + ", ".join(f"{r.name}: {(r.active or 'none')[:16]}" for r in evidence.replicas)
+            + "): give them one certs volume first"
+        )
+    if world == "mixed" and not (settings.roll_reissues and _worlds_bridgeable(evidence)):
+        stops.append(
+            "the replicas serve from different CAs ("
+            + ", ".join(f"{r.name}: {r.world}" for r in evidence.replicas)
+            + "): make them agree, or set quazzar_cp_roll_reissues when a roll renews the server certificate"
+        )
+    late = gate_module.late_leaves(evidence)
+    if late:
+        when = evidence.switched_at.isoformat() if evidence.switched_at else ""
+        stops.append(
+            f"a legacy CA signed the leaves of {', '.join(late)} after the switch ({when}): somebody still issues"
+            f" from it;"
+            " find out who, or correct quazzar_switched_at"
+        )
+    examined = [node for node in evidence.nodes if node.reachable and not node.leaf_error]
+    if world == "W3" and examined and all(node.to_cp == "refused" for node in examined):
+        stops.append(
+            "the CP serves from a CA outside of the rotation, and every node was asked to verify it by its pin: set"
+            " quazzar_node_server_trust to what the agents verify it by (system, or the path of a file on the nodes)"
+        )
+    stops += _claim_stops(evidence)
+    stops += [
+        f"the certificate of the CA {need.key[:16]}, which leaves still need, is not at hand (nodes that pin it:"
+        f" {', '.join(need.holders) or 'none'}): name a file that holds it in quazzar_legacy_ca_files"
+        for need in preserve
+        if need.key not in evidence.trusted_legacy
+    ]
+    if world == "W1" and register and settings.pin_bundle == "auto" and settings.bundle_works is False:
+        stops.append(
+            "the agents do not take a bundle, and the CP serves from the legacy CA: every node would lose its link"
+            " at its"
+            " registration until the server certificate flips; set quazzar_pin_bundle: never to accept that"
+        )
+    return list(dict.fromkeys(stops))
+
+
+def _worlds_bridgeable(evidence: Evidence) -> bool:
+    return {replica.world for replica in evidence.replicas if replica.listening} <= {"W1", "W2"}
+
+
+def _claim_stops(evidence: Evidence) -> list[str]:
+    """Refused claims stop the run when a leaf still relies on that CA and no other claim was accepted."""
+    if evidence.trusted_legacy:
+        return []
+    return [
+        f"{claim.source}: CA {claim.sha256[:16]} is not accepted as the legacy CA: {'; '.join(claim.refusals)}"
+        for claim in evidence.claims
+        if claim.key in evidence.unproven & _relied_on(evidence)
+    ]
+
+
+def _relied_on(evidence: Evidence) -> frozenset[str]:
+    """Every CA, believed or not, by which a node that has not moved holds its leaf."""
+    waiting = [n for n in evidence.nodes if n.reachable and not leaf_is_active(n, evidence.active)]
+    return frozenset(key for node in waiting for key in node.leaf_by)
+
+
+def _warnings(evidence: Evidence, world: str, register: tuple[str, ...], flip: tuple[str, ...]) -> list[str]:
+    warnings: list[str] = list(evidence.notes)
+    if evidence.switched_at is None:
+        warnings.append("it is not known when the CA was switched: set quazzar_switched_at")
+    for claim in evidence.claims:
+        if not claim.key:
+            warnings.append(f"{claim.source}: no certificate could be read: {'; '.join(claim.refusals)}")
+        elif claim.key in evidence.refused & _relied_on(evidence) and (
+            evidence.trusted_legacy or claim.key in evidence.outdated
+        ):
+            warnings.append(f"{claim.source}: CA {claim.sha256[:16]} stays untrusted: {'; '.join(claim.refusals)}")
+        elif claim.unfit and not any(stop.startswith(f"{claim.source}: ") for stop in _claim_stops(evidence)):
+            # Whoever named the file must hear of it, even where the CA came from elsewhere or no leaf needs it.
+            warnings.append(f"{claim.source}: CA {claim.sha256[:16]} is not taken from it: {'; '.join(claim.refusals)}")
+    for key in sorted(evidence.outdated & evidence.pool_keys):
+        warnings.append(
+            f"the trust pool names the CA {evidence.cas[key].sha256[:16]}, which has expired and helps no node"
+        )
+    for replica in evidence.replicas:
+        if replica.auto_ca_gen:
+            warnings.append(
+                f"replica {replica.name} runs with CC_ALLOW_AUTO_CA_GEN: a lost volume makes a new CA silently"
+            )
+        if replica.loaded is None and replica.pool_keys:
+            warnings.append(f"replica {replica.name}: its log does not show how many CAs it has loaded")
+        warnings += [
+            f"replica {replica.name}: {entry.path} holds a legacy CA and stays in the trust pool, because the"
+            f" rotation did not"
+            " put it there: name its SHA-256 in quazzar_legacy_ca_fingerprints if it is to go"
+            for entry in replica.pool
+            if not entry.retirable and frozenset(entry.keys) & evidence.accepted
+        ]
+    if world == "W1" and register and not _bundles(evidence):
+        warnings.append(
+            "the CP serves from a legacy CA and no bundle is pinned: every node loses its link at its registration,"
+            " until"
+            " the server certificate is renewed from the active CA"
+        )
+    if flip and not evidence.settings.flip_possible:
+        warnings.append(
+            "the CP serves from a legacy CA and quazzar_cp_flip_command is not set: the pins keep that CA until the"
+            " server certificate is renewed from the active CA"
+        )
+    for node in evidence.nodes:
+        if node.clock_skew is not None and abs(node.clock_skew) > evidence.settings.clock_skew.total_seconds():
+            warnings.append(f"{node.name}: its clock is off by {node.clock_skew:.0f} s")
+    return warnings

@@ -1,0 +1,312 @@
+# Copyright (c) 2026, Quazzar CA Rotation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This is private to the collection: it may change without notice.
+# Do not use it from outside.
+
+"""The report: the plan and its evidence for people (lines) and for programs (a JSON document with a schema)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from .evidence import Evidence, Node
+from .gate import Gate
+from .plan import WORLDS, Plan
+from .registry import format_time
+from .states import STATES
+
+#: Of the JSON document; the schema is docs/report.schema.json.
+SCHEMA_VERSION = "1.0"
+
+#: What a run may be for. "drift" only looks.
+GOALS = ("drift", "open", "reregister", "close", "rotate")
+
+
+def unfinished(plan: Plan, evidence: Evidence, goal: str) -> list[str]:
+    """What the goal still lacks; empty means that it is reached and proven."""
+    waived = set(plan.gate.waived)
+    rest: list[str] = list(plan.stops)
+    # The strip cannot harm a node with an expired leaf, so the gate lets it pass; but as long as it can be reached it
+    # is
+    # still to be registered again.
+    settled = (set(plan.gate.passed) - set(plan.register)) | waived
+    not_current = [
+        f"{name}: {found.name}, {found.reason}"
+        for name, found in plan.states.items()
+        if found.name != "current" and name not in settled
+    ]
+    if goal in {"drift", "rotate", "close"}:
+        rest += not_current
+    if goal == "reregister":
+        rest += [line for line, name in zip(not_current, _names(not_current)) if plan.states[name].name != "bridged"]
+    if goal in {"open", "reregister"}:
+        rest += [f"replica {name}: the grace window is not open" for name in plan.open_window]
+    if goal in {"drift", "rotate", "close"}:
+        rest += [
+            f"replica {replica.name}: the legacy CA is still in the trust pool ({entry.path})"
+            for replica in evidence.replicas
+            for entry in replica.retirable
+        ]
+        rest += [f"replica {name}: its server certificate is still by a legacy CA" for name in plan.flip]
+        rest += [f"{name}: pins a CA that is retired" for name in plan.narrow_pins if name not in _names(not_current)]
+        rest += [f"{b.node}: {b.reason}" for b in plan.gate.blocked if b.node not in plan.states]
+    if goal in {"rotate", "close"}:
+        rest += list(plan.gate.reasons)
+    return list(dict.fromkeys(rest))
+
+
+def _names(lines: Sequence[str]) -> list[str]:
+    return [line.split(": ", 1)[0] for line in lines]
+
+
+def plan_lines(plan: Plan, evidence: Evidence) -> list[str]:
+    """The plan as an operator reads it before anything is touched."""
+    lines = [
+        f"World {plan.world}: {WORLDS[plan.world]}. Phase: {plan.phase}.",
+        f"Active CA: {_ca(evidence, evidence.active)}",
+        f"Fleet: {fleet_line(plan)}",
+    ]
+    lines += [f"Stop: {stop}" for stop in plan.stops]
+    lines += [f"Warning: {warning}" for warning in plan.warnings]
+    steps = _steps(plan, evidence)
+    if steps:
+        lines += [f"{number}. {step}" for number, step in enumerate(steps, 1)]
+    elif not plan.stops:
+        lines.append("Nothing to do.")
+    return lines
+
+
+def _steps(plan: Plan, evidence: Evidence) -> list[str]:
+    steps: list[str] = []
+    for need in plan.preserve:
+        steps.append(f"place the legacy CA {_ca(evidence, need.key)} on the CP")
+    if plan.open_window:
+        steps.append(f"open the grace window, one replica at a time: {', '.join(plan.open_window)}")
+    if plan.bundle_test:
+        steps.append(
+            f"try on {plan.bundle_test} whether the agents take a bundle of CAs as their pin, else put it back"
+        )
+    if plan.push_pins:
+        steps.append(f"push the pin to {_count(plan.push_pins)}: their link comes back before they are re-registered")
+    if plan.waiting_without_link:
+        steps.append(f"leave without a link until their turn: {_list(plan.waiting_without_link)}")
+    if plan.register:
+        keep = f"; {_list(plan.keep_identity)} keep a copy for the negative proof" if plan.keep_identity else ""
+        steps.append(f"re-register {_count(plan.register)}{keep}")
+    if plan.flip and evidence.settings.flip_possible:
+        steps.append(f"renew the server certificate from the active CA: {', '.join(plan.flip)}")
+    if plan.close_window:
+        steps.append(f"when the gate opens, close the grace window: {', '.join(plan.close_window)}")
+    elif plan.open_window:
+        steps.append("when the gate opens, close the grace window again")
+    if plan.narrow_pins:
+        steps.append(f"narrow the pins of {_count(plan.narrow_pins)}")
+    return steps
+
+
+def fleet_line(plan: Plan) -> str:
+    counts = Counter(found.name for found in plan.states.values())
+    shown = ", ".join(f"{counts[name]} {name}" for name in STATES if counts[name])
+    return f"{len(plan.states)} nodes: {shown}" if plan.states else "no nodes"
+
+
+def gate_lines(gate: Gate) -> list[str]:
+    """What a blocked gate prints: each name with its state, reason, last sign of life, leaf expiry and remedy."""
+    if gate.open:
+        waived = f" ({_list(gate.waived)} by waiver)" if gate.waived else ""
+        return [f"The gate is open: {_count(gate.passed)} proven{waived}."]
+    lines = ["The gate is closed: the legacy CA stays in the trust pool."] + [f"- {reason}" for reason in gate.reasons]
+    for item in gate.blocked:
+        lines.append(
+            f"- {item.node}: {item.state}; {item.reason}; last seen {_when(item.last_seen)};"
+            f" leaf expires {_known(item.leaf_not_after)}; free at {_known(item.until)}"
+            + (f"; {item.remedy}" if item.remedy else "")
+        )
+    return lines
+
+
+def drift_lines(plan: Plan, evidence: Evidence) -> list[str]:
+    """Every node that is not current, with its reason and remedy."""
+    nodes = {node.name: node for node in evidence.nodes}
+    return [
+        f"{name}: {found.name}; {found.reason}; last seen {_when(nodes[name].last_seen)}"
+        + (f"; {found.remedy}" if found.remedy else "")
+        for name, found in sorted(plan.states.items(), key=lambda row: (STATES.index(row[1].name), row[0]))
+        if found.name != "current"
+    ]
+
+
+def summary_lines(plan: Plan, evidence: Evidence, document: Mapping[str, Any]) -> list[str]:
+    """The end of a run, as an operator reads it."""
+    on_legacy = sum(1 for node in evidence.nodes if node.reachable and evidence.active not in node.leaf_by)
+    window = document["grace_window"]
+    lines = [
+        f"Fleet: {fleet_line(plan)}.",
+        f"Nodes whose certificate is by a legacy CA: {on_legacy}.",
+        f"Grace window: {'open' if window['open'] else 'closed'}"
+        + (
+            f" since {window['since']}, last legacy leaf expires {window['last_legacy_leaf_expires']}"
+            if window["since"]
+            else ""
+        ),
+    ]
+    lines += [
+        f"Negative proof: the legacy identity of {proof['node']} is {proof['after']} by {proof['replica']}"
+        f" ({proof['detail']})"
+        for proof in document["negative_proof"]
+    ]
+    lines += [f"Duplicate instances of {item['name']}: {', '.join(item['ids'])}" for item in document["duplicates"]]
+    lines += [f"Waiver: {w['node']} until {w['expires']}, {w['reason']} ({w['owner']})" for w in document["waivers"]]
+    lines.append(
+        "Finished." if document["finished"] else f"Not finished: {len(document['unfinished'])} points are open."
+    )
+    return lines
+
+
+def document(plan: Plan, evidence: Evidence, *, goal: str, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON document. ``extra``: what the run itself knows (run id, start, ticket, owner, negative proof, halt)."""
+    opened = [entry.since for replica in evidence.replicas for entry in replica.retirable if entry.since]
+    since = min(opened) if opened else None
+    legacy_leaves = [
+        node.leaf_not_after for node in evidence.nodes if node.leaf_not_after and evidence.active not in node.leaf_by
+    ]
+    rest = unfinished(plan, evidence, goal)
+    if extra.get("halt"):
+        rest = list(dict.fromkeys([str(extra["halt"]), *rest]))
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "goal": goal,
+        "taken_at": format_time(evidence.now),
+        "finished": not rest,
+        "unfinished": rest,
+        "run": {key: str(extra.get(key) or "") for key in ("id", "started", "ticket", "owner")},
+        "world": plan.world,
+        "phase": plan.phase,
+        "stops": list(plan.stops),
+        "warnings": list(plan.warnings),
+        "cas": [
+            {
+                "key": key,
+                "sha256": ca.sha256,
+                "subject": ca.subject,
+                "role": _role(key, evidence),
+                "not_before": format_time(ca.not_before),
+                "not_after": format_time(ca.not_after),
+            }
+            for key, ca in sorted(evidence.cas.items())
+        ],
+        "grace_window": {
+            "open": any(r.retirable for r in evidence.replicas) or bool(set(plan.needed) & evidence.pool_keys),
+            "since": _time(since),
+            "age_seconds": int((evidence.now - since).total_seconds()) if since else None,
+            "last_legacy_leaf_expires": _time(max(legacy_leaves)) if legacy_leaves else None,
+        },
+        "replicas": [
+            {
+                "name": replica.name,
+                "address": replica.address,
+                "world": replica.world,
+                "listening": replica.listening,
+                "pool": [entry.path for entry in replica.pool],
+                "advertised_cas": replica.advertised,
+                "loaded_cas": replica.loaded,
+            }
+            for replica in evidence.replicas
+        ],
+        "counts": dict(Counter(found.name for found in plan.states.values())),
+        "nodes": [_node(node, plan) for node in evidence.nodes],
+        "not_in_inventory": [
+            {"id": i.id, "name": i.name, "status": i.status, "last_seen": _time(i.last_seen)}
+            for i in evidence.strangers
+        ],
+        "duplicates": [
+            {"name": node.name, "ids": ids}
+            for node in evidence.nodes
+            for ids in [[i.id for i in node.instances if i.active]]
+            if len(ids) > 1
+        ],
+        "gate": {
+            "open": plan.gate.open,
+            "reasons": list(plan.gate.reasons),
+            "blocked": [
+                {
+                    "node": item.node,
+                    "state": item.state,
+                    "reason": item.reason,
+                    "last_seen": _time(item.last_seen),
+                    "leaf_not_after": _time(item.leaf_not_after),
+                    "free_at": _time(item.until),
+                    "remedy": item.remedy,
+                }
+                for item in plan.gate.blocked
+            ],
+            "waived": list(plan.gate.waived),
+        },
+        "waivers": [
+            {"node": w.node, "reason": w.reason, "owner": w.owner, "expires": _time(w.expires)}
+            for w in evidence.waivers
+        ],
+        "negative_proof": list(extra.get("negative_proof") or []),
+    }
+
+
+def _node(node: Node, plan: Plan) -> dict[str, Any]:
+    found = plan.states[node.name]
+    return {
+        "name": node.name,
+        "state": found.name,
+        "reason": found.reason,
+        "remedy": found.remedy,
+        "pins": list(node.pins),
+        "leaf_by": sorted(node.leaf_by),
+        "leaf_not_after": _time(node.leaf_not_after),
+        "to_cp": node.to_cp,
+        "to_node": node.to_node,
+        "heartbeat": {True: "arrives", False: "missing", None: "unknown"}[node.beat],
+        "last_seen": _time(node.last_seen),
+        "clock_skew": node.clock_skew,
+    }
+
+
+def _role(key: str, evidence: Evidence) -> str:
+    if key == evidence.active:
+        return "active"
+    if key in evidence.outdated:
+        return "expired"
+    if key in evidence.refused:
+        return "refused"
+    if key in evidence.pool_keys:
+        return "legacy"
+    return "candidate" if key in evidence.trusted_legacy else "unknown"
+
+
+def _ca(evidence: Evidence, key: str | None) -> str:
+    ca = evidence.cas.get(key or "")
+    return f"{ca.subject} (SHA-256 {ca.sha256[:16]}…, until {_when(ca.not_after)})" if ca else "unknown"
+
+
+def _count(names: Sequence[str]) -> str:
+    return "1 node" if len(names) == 1 else f"{len(names)} nodes"
+
+
+def _list(names: Sequence[str], most: int = 8) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else format_time(moment)
+
+
+def _when(moment: datetime | None) -> str:
+    return "never" if moment is None else format_time(moment)
+
+
+def _known(moment: datetime | None) -> str:
+    """A date that exists, whether we know it or not: a leaf does expire."""
+    return "not known" if moment is None else format_time(moment)

@@ -1,0 +1,92 @@
+# Copyright (c) 2026, Quazzar CA Rotation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This is private to the collection: it may change without notice.
+# Do not use it from outside.
+
+"""The plan as the roles use it: for each act the hosts that it is done to, and the certificates that are written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import intake, plan, states
+from .evidence import Replica
+
+
+def judged(replica: Replica, taken: intake.Intake) -> dict[str, Any]:
+    """What one replica's evidence means, for the roll that waits for it."""
+    active = taken.evidence.active
+    return {
+        "listening": replica.listening,
+        "error": replica.error,
+        "world": replica.world,
+        "serves_active": active is not None and replica.serving_root == active,
+        "stale": replica.stale,
+        "stale_reason": replica.stale_reason,
+    }
+
+
+def of(made: plan.Plan, taken: intake.Intake) -> dict[str, Any]:
+    """What each act is to be done to: host names, and the public certificates that are to be written."""
+    evidence = taken.evidence
+    by_name = {replica.name: replica for replica in evidence.replicas}
+    bundle = [taken.pem(key) for key in plan.bundle(evidence)]
+    stripped = plan.stripped(evidence, made)
+    placeable = [key for key in made.needed if key in evidence.trusted_legacy]
+    return {
+        "fetch": [
+            {"key": need.key, "holders": list(need.holders)} for need in made.preserve if need.key not in evidence.cas
+        ],
+        "open_window": list(made.open_window),
+        "place": {
+            name: [
+                {
+                    "name": f"{evidence.cas[key].sha256[:16]}.crt",
+                    "pem": taken.pem(key),
+                    "there": by_name[name].beside.get(key, ""),
+                }
+                for key in placeable
+                if key not in by_name[name].pool_keys
+            ]
+            for name in made.open_window
+        },
+        "close_window": list(made.close_window),
+        "retire": {name: [entry.path for entry in by_name[name].retirable] for name in made.close_window},
+        "bundle_test": [made.bundle_test] if made.bundle_test else [],
+        "bundle": bundle,
+        # In W1 the first certificate is the one that the agents know already: only the other order is a test.
+        "test_bundle": bundle[::-1] if made.world == "W1" else bundle,
+        "registration_pin": [taken.pem(key) for key in plan.registration_pin(evidence, made.world)],
+        "push_pins": list(made.push_pins),
+        "keep_identity": list(made.keep_identity),
+        "kept_identity": [node.name for node in evidence.nodes if node.kept_identity],
+        "register": list(made.register),
+        "flip": list(made.flip),
+        "flip_now": list(made.flip) if evidence.settings.flip_possible else [],
+        "narrow_pins": list(made.narrow_pins),
+        "narrow_now": list(made.narrow_pins) if stripped else [],
+        "forget_identity": [node.name for node in evidence.nodes if node.kept_identity] if stripped else [],
+        "active_ca": taken.pem(evidence.active) if evidence.active else "",
+        "known_cas": [certificate.pem() for certificate in taken.catalogue.certificates()],
+        "witnesses": _witnesses(taken),
+        # By the credentials that list it: with another tenant's token a node would change hands.
+        "tenants": {n.name: i.tenant for n in evidence.nodes for i in n.instances if i.active and i.tenant},
+        # A host outside of --limit was not tried: it keeps the gate closed, but it is no failure.
+        "lost": [node.name for node in evidence.nodes if node.examined and not node.reachable],
+    }
+
+
+def _witnesses(taken: intake.Intake) -> dict[str, list[str]]:
+    """Two nodes for each CA on which a replica can prove that it accepts the old and the new identity."""
+    evidence = taken.evidence
+    alive = [n for n in evidence.nodes if n.reachable and not n.leaf_error and not states.expired(n, evidence.now)]
+    # The better a node's own link was, the less its answer can be blamed on the node.
+    alive.sort(key=lambda node: (not node.handshake_up, node.to_node == "unknown"))
+    by_ca = {
+        key: [node.name for node in alive if key in node.leaf_by][:2]
+        for key in [*sorted(evidence.trusted_legacy), evidence.active or ""]
+    }
+    legacy = [name for key in sorted(evidence.trusted_legacy) for name in by_ca[key]]
+    return {"legacy": list(dict.fromkeys(legacy)), "current": by_ca[evidence.active or ""]}

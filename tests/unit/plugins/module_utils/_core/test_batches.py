@@ -1,0 +1,89 @@
+# Copyright (c) 2026, Quazzar CA Rotation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Batches as Ansible's serial resolves them, and the failure budget."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.batches import budget, resolve
+from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("batches", "total", "sizes"),
+    [
+        ([1, "5%", "25%"], 24, (1, 1, 6, 6, 6, 4)),
+        ([1, "5%", "25%"], 1000, (1, 50, 250, 250, 250, 199)),
+        ([1, "5%", "25%"], 1, (1,)),
+        ([1, "5%", "25%"], 0, ()),
+        (["100%"], 7, (7,)),
+        ([10], 7, (7,)),
+        (["1%"], 3, (1, 1, 1)),
+        (["0.5%"], 400, (2,) * 200),
+        (["7%"], 100, (7,) * 14 + (2,)),
+        (2, 5, (2, 2, 1)),
+        ("3", 5, (3, 2)),
+        ("50%", 5, (2, 2, 1)),
+        ("1,50%", 5, (1, 2, 2)),
+        ('[1, "50%"]', 5, (1, 2, 2)),
+        ("['1', '50%']", 5, (1, 2, 2)),
+    ],
+)
+def test_batches(batches, total, sizes):
+    assert resolve(batches, total) == sizes
+
+
+@given(
+    st.lists(st.one_of(st.integers(1, 50), st.integers(0, 100).map("{}%".format)), min_size=1, max_size=4),
+    st.integers(0, 300),
+)
+def test_batches_are_what_ansible_makes_of_them(batches, total):
+    pytest.importorskip("ansible")
+    from ansible.utils.helpers import pct_to_int
+
+    expected, left, at = [], total, 0
+    while left > 0:
+        size = min(left, pct_to_int(batches[at], total))
+        expected.append(size)
+        left -= size
+        at = min(at + 1, len(batches) - 1)
+    assert resolve(batches, total) == tuple(expected)
+
+
+@pytest.mark.parametrize(
+    "batches", [[], "", 0, [0], "0", [-1], ["a"], ["101%"], [True], [1.5], ["1.5"], [None], ["%"], [[1]]]
+)
+def test_batches_that_make_no_sense(batches):
+    with pytest.raises(InputError):
+        resolve(batches, 10)
+
+
+@pytest.mark.parametrize(
+    ("spec", "total", "allowed"),
+    [
+        ({"nodes": 2, "percent": 2}, 24, 2),
+        ({"nodes": 2, "percent": 2}, 1000, 20),
+        ({"nodes": 2, "percent": "2%"}, 1000, 20),
+        ({"nodes": "3"}, 1000, 3),
+        ({"percent": 10}, 19, 1),
+        (0, 10, 0),
+        ("5", 10, 5),
+        ("20%", 10, 2),
+        ("0%", 10, 0),
+    ],
+)
+def test_the_budget(spec, total, allowed):
+    assert budget(spec, total) == allowed
+
+
+@pytest.mark.parametrize(
+    "spec", [{}, {"node": 1}, "x", -1, {"percent": 101}, {"nodes": "a"}, None, True, {"nodes": True}]
+)
+def test_budgets_that_make_no_sense(spec):
+    with pytest.raises(InputError):
+        budget(spec, 10)

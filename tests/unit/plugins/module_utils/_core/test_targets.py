@@ -1,0 +1,125 @@
+# Copyright (c) 2026, Quazzar CA Rotation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import types
+import typing as t
+
+import pytest
+
+from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core import plan, targets
+from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.evidence import Claim, Evidence, Node, Settings
+from ansible_collections.quazzar.ca_rotation.tests.unit.plugins.module_utils._core.fleets import (
+    ACTIVE,
+    DAY,
+    NOW,
+    OLD,
+    OLDER,
+    THEIRS,
+    ca,
+    entry,
+    evidence,
+    instance,
+    legacy,
+    node,
+    replica,
+    unreachable,
+)
+
+ACCEPTED = (Claim(OLD, OLD, "backup"),)
+
+
+def of(seen: Evidence) -> dict[str, t.Any]:
+    """The targets, with keys in the place of certificates."""
+    catalogue = types.SimpleNamespace(certificates=lambda: ())
+    taken = types.SimpleNamespace(evidence=seen, pem=lambda key: key, catalogue=catalogue)
+    return targets.of(plan.make(seen), t.cast(t.Any, taken))
+
+
+def test_only_what_is_trusted_is_placed_and_only_where_it_is_missing() -> None:
+    replicas = (replica("cp1", pool=[entry(OLD)]), replica("cp2", beside={OLD: "/certs/ca.crt.old"}), replica("cp3"))
+    found = of(evidence(legacy(), legacy("n2", THEIRS), claims=ACCEPTED, replicas=replicas))
+    name = f"{OLD[:16]}.crt"
+    assert found["place"] == {
+        "cp1": [],
+        "cp2": [{"name": name, "pem": OLD, "there": "/certs/ca.crt.old"}],
+        "cp3": [{"name": name, "pem": OLD, "there": ""}],
+    }
+    assert found["fetch"] == [{"key": THEIRS, "holders": ["n2"]}]
+
+
+def test_only_what_is_ours_is_retired() -> None:
+    pool = [entry(THEIRS, retirable=False, path="/etc/theirs.pem"), entry(OLD, path="/legacy/old.crt")]
+    assert of(evidence(node(), replicas=(replica(pool=pool),)))["retire"] == {"cp1": ["/legacy/old.crt"]}
+
+
+@pytest.mark.parametrize(
+    ("replicas", "more", "done"),
+    [
+        ((replica(),), {}, True),
+        ((replica(pool=[entry(THEIRS, retirable=False)]),), {}, True),
+        ((replica(pool=[entry(OLD)]),), {}, False),
+        ((replica(advertised=2),), {}, False),
+        ((replica(active=None),), {}, False),
+    ],
+)
+def test_what_only_served_the_grace_window_goes_after_the_strip(
+    replicas: t.Any, more: dict[str, t.Any], done: bool
+) -> None:
+    found = of(evidence(node(pins=(ACTIVE, OLD), kept_identity=True), replicas=replicas, **more))
+    assert found["narrow_pins"] == ["n1"]
+    assert bool(found["narrow_now"]) is done
+    assert bool(found["forget_identity"]) is done
+    assert found["kept_identity"] == ["n1"]
+
+
+@pytest.mark.parametrize(("possible", "now"), [(True, ["cp1"]), (False, [])])
+def test_a_server_certificate_is_renewed_only_where_a_command_can(possible: bool, now: list[str]) -> None:
+    found = of(evidence(node(), replicas=(replica(world="W1"),), settings=Settings(flip_possible=possible)))
+    assert (found["flip"], found["flip_now"]) == (["cp1"], now)
+
+
+class TestWitnesses:
+    def of(self, *nodes: Node, **more: t.Any) -> dict[str, list[str]]:
+        return of(evidence(*nodes, claims=(*ACCEPTED, Claim(OLDER, OLDER, "backup")), **more))["witnesses"]
+
+    def test_two_for_each_ca(self) -> None:
+        nodes = [*(legacy(f"a{n}") for n in range(3)), legacy("b0", OLDER), *(node(f"c{n}") for n in range(3))]
+        found = self.of(*nodes)
+        assert (sorted(found["legacy"]), found["current"]) == (["a0", "a1", "b0"], ["c0", "c1"])
+
+    def test_not_one_that_is_refused_for_another_reason(self) -> None:
+        over, gone = legacy("a0", leaf_not_after=NOW - DAY), unreachable("a1")
+        assert self.of(over, gone, legacy("a2"))["legacy"] == ["a2"]
+        assert self.of(node(leaf_not_after=NOW - DAY))["current"] == []
+
+    def test_those_with_a_link_first(self) -> None:
+        odd, down = legacy("a0", to_cp="unknown", to_node="unknown"), legacy("a1", to_node="refused")
+        assert self.of(odd, down, legacy("a2"))["legacy"] == ["a2", "a1"]
+
+    def test_a_ca_that_has_expired_has_none(self) -> None:
+        over = {ACTIVE: ca(ACTIVE), OLD: ca(OLD, until=NOW - DAY)}
+        assert self.of(legacy(), cas=over)["legacy"] == []
+
+
+def test_lost_is_what_was_tried() -> None:
+    assert of(evidence(unreachable("n1"), Node("n2"), node("n3")))["lost"] == ["n1"]
+
+
+def test_a_node_stays_with_its_tenant() -> None:
+    blue = node("n1", instances=(instance("n1", tenant="blue"), instance("n1", tenant="red", active=False)))
+    assert of(evidence(blue, node("n2")))["tenants"] == {"n1": "blue"}
+
+
+def test_what_a_replica_means_for_its_roll() -> None:
+    seen = evidence(node(), replicas=(replica(world="W1", advertised=2),))
+    assert targets.judged(seen.replicas[0], t.cast(t.Any, types.SimpleNamespace(evidence=seen))) == {
+        "listening": True,
+        "error": "",
+        "world": "W1",
+        "serves_active": False,
+        "stale": True,
+        "stale_reason": "expected the listener to advertise 1 CA names, found 2",
+    }
