@@ -1,0 +1,53 @@
+# Copyright (c) 2026, Quazzar CA Rotation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Small pure helpers for the templates of the roles. Each is documented in a YAML file of its own beside this one."""
+
+from __future__ import annotations
+
+import typing as t
+
+Result = t.Mapping[str, t.Any]
+
+
+def failure_reason(result: Result) -> str:
+    """Why a task failed, in one line; for a loop the reasons of the items that failed."""
+    items = [item for item in result.get("results") or () if item.get("failed") or item.get("unreachable")]
+    if items:
+        return "; ".join(dict.fromkeys(failure_reason(item) for item in items))
+    said = [str(result.get(key) or "").strip() for key in ("stderr", "stdout")]
+    parts = (
+        [str(result.get("msg") or "").strip(), *said]
+        if result.get("rc") is not None
+        else [str(result.get("msg") or "")]
+    )
+    return ": ".join(part for part in parts if part) or "a task failed without saying why"
+
+
+def pin_claims(results: t.Sequence[Result]) -> list[dict[str, str]]:
+    """Claims for rotation_plan out of the results of a loop of ca_info over nodes."""
+    return [
+        {"source": f"{result['item'][1]}:{shown['path']}", "content": certificate["pem"]}
+        for result in results
+        for shown in result.get("files") or ()
+        for certificate in shown.get("certificates") or ()
+    ]
+
+
+def negative_proof(results: t.Sequence[Result], replica: str) -> list[dict[str, str]]:
+    """Entries for the report: what a replica said to the kept legacy identities after the strip."""
+    return [
+        {
+            "node": str(result["item"]),
+            "replica": replica,
+            "after": str(result["node"]["handshake"]["to_node"]),
+            "detail": str(result["node"]["handshake"]["to_node_detail"]),
+        }
+        for result in results
+    ]
+
+
+class FilterModule:
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        return {"failure_reason": failure_reason, "pin_claims": pin_claims, "negative_proof": negative_proof}

@@ -1,0 +1,160 @@
+# Copyright (c) 2026, Quazzar CA Rotation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This is private to the collection: it may change without notice.
+# Do not use it from outside.
+
+"""Read the registered evidence of a fleet out of hostvars, without a detour through Jinja.
+
+A template over the results of thousands of nodes costs seconds each time; the raw variables cost microseconds.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import typing as t
+
+from .._core import durations, waivers
+from .._core.certificates import Certificate, normalise_fingerprint
+from .._core.errors import InputError
+from .._core.evidence import Settings
+from .._core.headers import parse_dump
+from .._core.intake import Raw, RawClaim
+from .._core.registry import parse_time
+from .action import utc_now
+
+try:
+    import yaml
+except ImportError:  # Ansible itself needs it; only the import check of ansible-test goes without
+    yaml = None  # type: ignore[assignment]
+
+Options = t.Mapping[str, t.Any]
+
+
+def variables(hostvars: t.Any, host: str) -> t.Mapping[str, t.Any]:
+    """The variables of a host, not templated. A host that the inventory does not know has none; raw_get would fail for
+    it in one way or another, depending on the version of Ansible."""
+    if host not in hostvars:
+        return {}
+    found: t.Mapping[str, t.Any] = hostvars.raw_get(host)
+    return found
+
+
+def registered(hostvars: t.Any, host: str, variable: str, part: str) -> dict[str, t.Any]:
+    """One part of what a task registered for a host; an empty mapping when there is nothing."""
+    result = variables(hostvars, host).get(variable)
+    found = result.get(part) if isinstance(result, t.Mapping) else None
+    return dict(found) if isinstance(found, t.Mapping) else {}
+
+
+def outcome(hostvars: t.Any, host: str, variable: str) -> tuple[str, str]:
+    """How the re-registration of a host ended (empty: not tried in this run), and what its agent said after it."""
+    result = variables(hostvars, host).get(variable)
+    if not isinstance(result, t.Mapping):
+        return "", ""
+    agent = registered(hostvars, host, variable, "node").get("agent") or {}
+    return str(result.get("outcome") or ""), str(agent.get("status") or "")
+
+
+def handshake_up(hostvars: t.Any, host: str, variable: str) -> bool:
+    """Whether the registered evidence of a node shows a handshake that is up in both directions."""
+    shake = registered(hostvars, host, variable, "node").get("handshake") or {}
+    return shake.get("to_cp") == "ok" and shake.get("to_node") == "accepted"
+
+
+def identity(hostvars: t.Any, host: str) -> tuple[str, str]:
+    """How a host is named in the CP's registry: (id or "", name)."""
+    raw = variables(hostvars, host)
+    known = hostvars[host] if "quazzar_instance_id" in raw or "quazzar_instance_name" in raw else {}
+    return str(known.get("quazzar_instance_id") or ""), str(known.get("quazzar_instance_name") or host)
+
+
+def tenants(hostvars: t.Any, host: str, variable: str, nodes: t.Iterable[str]) -> dict[str, str]:
+    """In whose list of the registered registry each node is. A node that is in none, or in several, is left out."""
+    owners: dict[tuple[str, str], set[str]] = {}
+    for item in registered(hostvars, host, variable, "registry").get("instances") or ():
+        for kind in ("id", "name"):
+            owners.setdefault((kind, str(item.get(kind))), set()).add(str(item.get("tenant") or ""))
+    found = {}
+    for node in nodes:
+        instance_id, name = identity(hostvars, node)
+        mine = owners.get(("id", instance_id) if instance_id else ("name", name), set())
+        if len(mine) == 1:
+            found[node] = next(iter(mine))
+    return found
+
+
+def raw_evidence(options: Options, hostvars: t.Any) -> Raw:
+    """Everything that was gathered for the frozen list. InputError when a file or an option cannot be used."""
+    claims, witnesses, notes = _claims(options)
+    registry = registered(hostvars, options["registry_host"], options["registry_var"], "registry")
+    nodes = {name: registered(hostvars, name, options["node_var"], "node") for name in options["nodes"]}
+    known = {*nodes, *(str(item.get("name")) for item in registry.get("instances") or ())}
+    return Raw(
+        nodes=nodes,
+        replicas={n: registered(hostvars, n, options["replica_var"], "replica") for n in options["cp_hosts"]},
+        registry=registry or None,
+        claims=claims,
+        identities={name: identity(hostvars, name) for name in nodes},
+        named=frozenset(normalise_fingerprint(text) for text in options["legacy_fingerprints"]),
+        retirable_paths=tuple(options["retirable_paths"]),
+        quorum=options["legacy_quorum"],
+        heartbeat_interval=durations.parse(options["heartbeat_interval"], "heartbeat_interval"),
+        beats_from=options["heartbeat_source"],
+        waivers=_waivers(options["waivers_file"], known),
+        witnesses=witnesses,
+        notes=notes,
+    )
+
+
+def settings(options: Options) -> Settings:
+    return Settings(
+        pin_bundle=options["pin_bundle"],
+        bundle_works={"unknown": None, "yes": True, "no": False}[options["bundle_works"]],
+        roll_reissues=options["roll_reissues"],
+        flip_possible=options["flip_possible"],
+        evidence_max_age=durations.parse(options["evidence_max_age"], "evidence_max_age"),
+        clock_skew=durations.parse(options["clock_skew"], "clock_skew"),
+        leaf_lifetime=durations.parse(options["leaf_lifetime"], "leaf_lifetime"),
+        switched_at=parse_time(options["switched_at"], "switched_at"),
+        legacy_probes=options["legacy_probes"],
+    )
+
+
+def _claims(options: Options) -> tuple[tuple[RawClaim, ...], tuple[Certificate, ...], tuple[str, ...]]:
+    """What is said to be the legacy CA. A header dump gives the CA certificates in it, its leaf as a witness, notes."""
+    claims = [RawClaim(str(item["source"]), str(item["content"]).encode()) for item in options["claims"]]
+    claims += [RawClaim(f"file {path}", _read(path)) for path in options["claim_files"]]
+    witnesses: list[Certificate] = []
+    notes: list[str] = []
+    for path in options["claim_headers"]:
+        try:
+            dump = parse_dump(_read(path).decode("utf-8", "replace"))
+        except InputError as error:
+            raise InputError(f"headers in {path}: {error}") from error
+        notes += [f"headers in {path}: {note}" for note in dump.notes]
+        if dump.leaf is not None:
+            witnesses.append(dump.leaf)
+        claims += [RawClaim(f"headers in {path}", cert.pem().encode()) for cert in dump.chain if cert.is_ca]
+    return tuple(claims), tuple(witnesses), tuple(notes)
+
+
+def _read(path: str) -> bytes:
+    try:
+        return pathlib.Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: expected a readable file on the controller: {error.strerror}") from error
+
+
+def _waivers(path: str | None, known: t.Collection[str]) -> tuple[waivers.Waiver, ...]:
+    if not path:
+        return ()
+    try:
+        data = yaml.safe_load(pathlib.Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"waivers file {path}: {error}") from error
+    try:
+        return waivers.parse(data, known_nodes=known, now=utc_now())
+    except InputError as error:
+        raise InputError(f"waivers file {path}: {error}") from error

@@ -1,0 +1,290 @@
+# Copyright (c) 2026, Quazzar CA Rotation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This is private to the collection: it may change without notice.
+# Do not use it from outside.
+
+"""One replica of the Control Panel: what its files and its log say (one round trip), and what its listener shows.
+
+Of the environment file only the lines that mention the two variables travel, of the log only its end, and of a file
+with a private key in it nothing at all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from .._core import certificates, pool
+from .._core.errors import HostError, InputError, RotationError, Unreachable
+from . import logs, tls_probe
+from .action import rfc3339, utc_now
+from .host import Answer, Host
+
+DEFAULT_GRACE_PATTERN = r"loaded additional trusted CA \(rotation grace\)"
+ARGUMENT_SPEC: dict[str, Any] = {
+    "name": {"type": "str"},
+    "address": {"type": "str"},
+    "server_name": {"type": "str"},
+    "certs_dir": {"type": "str"},
+    "env_file": {"type": "str"},
+    "variable": {"type": "str", "default": "CC_TRUST_ADDITIONAL_CA_CERTS"},
+    "auto_ca_gen_variable": {"type": "str", "default": "CC_ALLOW_AUTO_CA_GEN"},
+    "legacy_dir": {"type": "str"},
+    "log_command": {"type": "str"},
+    "grace_log_pattern": {"type": "str", "default": DEFAULT_GRACE_PATTERN},
+    "boot_pattern": {"type": "str", "default": logs.DEFAULT_BOOT_PATTERN},
+    "timeout": {"type": "float", "default": 15.0},
+    "tolerate": {"type": "bool", "default": False},
+}
+
+_ENV_PROBLEMS = {
+    "missing": "no such file",
+    "directory": "is a directory",
+    "unreadable": "permission denied; is become missing?",
+}
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_ENTRIES_LIMIT = 64
+# Go's strconv.ParseBool, which is what such a server uses, and the words people write besides.
+_TRUE = frozenset(("1", "t", "true", "y", "yes", "on"))
+
+# Certificate files only. A private key in one of them is a mistake to be named, never content to be moved.
+_CERT_FILE = r"""
+qz_cert() {
+  if [ -f "$2" ]; then qz_put "$1.since" "$(stat -c %Y -- "$2" 2>/dev/null)"; fi
+  if [ -f "$2" ] && [ -r "$2" ] && grep -q 'PRIVATE KEY-----' "$2" 2>/dev/null; then
+    qz_put "$1.path" "$2"; qz_put "$1.error" key
+  else qz_file "$1" "$2"; fi
+}
+"""
+
+_FILES = r"""
+if [ -n "$certs_dir" ]; then qz_cert active "$certs_dir/ca.crt"; fi
+if [ -n "$env_file" ]; then
+  qz_put env.path "$env_file"
+  if [ -d "$env_file" ]; then qz_put env.error directory
+  elif [ ! -e "$env_file" ]; then qz_put env.error missing
+  elif [ ! -r "$env_file" ]; then qz_put env.error unreadable
+  else
+    grep -n -e "$variable" -e "$auto_ca_gen_variable" "$env_file" | qz_emit env
+    qz_n=0
+    sed -n "s/^[^=#]*$variable[[:blank:]]*=//p" "$env_file" | tr -d '\r' | tr ',' '\n' | head -n @ENTRIES@ |
+    sed -e 's/[[:blank:]]#.*$//' -e "s/^[[:blank:]\"']*//" -e "s/[[:blank:]\"']*$//" |
+    while IFS= read -r qz_entry; do
+      if [ -n "$qz_entry" ]; then qz_n=$((qz_n + 1)); qz_cert "pool.$qz_n" "$qz_entry"; fi
+    done
+  fi
+fi
+qz_n=0
+: "${legacy_dir:=/nonexistent}" "${certs_dir:=/nonexistent}"
+for qz_f in "$legacy_dir"/*.crt "$legacy_dir"/*.pem "$certs_dir"/ca.crt.old*; do
+  if [ -f "$qz_f" ] && [ "$qz_n" -lt @ENTRIES@ ]; then qz_n=$((qz_n + 1)); qz_cert "legacy.$qz_n" "$qz_f"; fi
+done
+if [ -n "$log_command" ]; then qz_read_log; fi
+return 0
+"""
+
+_MORE_FILES = r"""
+printf '%s\n' "$paths" | while IFS= read -r qz_entry; do
+  qz_n=$((${qz_n:-0} + 1)); qz_cert "pool.$qz_n" "$qz_entry"
+done
+return 0
+"""
+
+
+def gather(host: Host, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The replica as data. Raises HostError (Unreachable) unless ``tolerate``; the listener is looked at either way."""
+    result = _nothing(str(options["name"] or host.name), str(options["address"] or ""))
+    _listener(result, options)
+    if not any(options[key] for key in ("certs_dir", "env_file", "legacy_dir", "log_command")):
+        return result
+    try:
+        _files(host, result, options)
+    except HostError as error:
+        if not options["tolerate"]:
+            raise
+        _fail(result, error)
+    return result
+
+
+def not_read(host_name: str, options: Mapping[str, Any], error: RotationError) -> dict[str, Any]:
+    """The shape of a replica about which nothing could be learned."""
+    result = _nothing(str(options["name"] or host_name), str(options["address"] or ""))
+    result["listener_error"] = str(error)
+    _fail(result, error)
+    return result
+
+
+def _fail(result: dict[str, Any], error: RotationError) -> None:
+    result["reachable"] = not isinstance(error, Unreachable)
+    result["error"] = result["active_ca_error"] = str(error)
+    result["pool"]["error"] = result["boot"]["error"] = str(error)
+
+
+def _nothing(name: str, address: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "taken_at": rfc3339(utc_now()),
+        "reachable": True,
+        "error": "",
+        "address": address,
+        "listening": False,
+        "listener_error": "",
+        "chain": [],
+        "acceptable_ca_names": [],
+        "acceptable_ca_count": None,
+        "active_ca": None,
+        "active_ca_error": "",
+        "pool": {"raw": None, "entries": [], "line": None, "error": ""},
+        "legacy_dir": [],
+        "ours": [],
+        "boot": {"loaded_count": None, "since_boot": False, "error": ""},
+        "auto_ca_gen": None,
+    }
+
+
+def _listener(result: dict[str, Any], options: Mapping[str, Any]) -> None:
+    if not result["address"]:
+        result["listener_error"] = "not looked at: no address was given"
+        return
+    found = tls_probe.probe(result["address"], str(options["server_name"] or ""), timeout=options["timeout"])
+    result["listening"], result["listener_error"] = found.listening, found.error
+    if found.shown is not None:
+        result["chain"] = [_shown(cert) for cert in found.shown.chain]
+        result["acceptable_ca_names"] = list(found.shown.acceptable_ca_names)
+        result["acceptable_ca_count"] = found.shown.acceptable_ca_count
+
+
+def _shown(cert: certificates.Certificate) -> dict[str, Any]:
+    return {
+        "sha256": cert.sha256,
+        "subject": cert.subject,
+        "issuer": cert.issuer,
+        "not_before": rfc3339(cert.not_before),
+        "not_after": rfc3339(cert.not_after),
+        "pem": cert.pem(),
+    }
+
+
+def _files(host: Host, result: dict[str, Any], options: Mapping[str, Any]) -> None:
+    for key in ("variable", "auto_ca_gen_variable"):
+        if not _VARIABLE.match(str(options[key])):
+            raise InputError(f"{key} should be the name of an environment variable, found {options[key]!r}")
+    patterns = {key: logs.pattern(options[key], key) for key in ("grace_log_pattern", "boot_pattern")}
+    log_timeout = max(1, int(options["timeout"]))
+    names = ("certs_dir", "env_file", "legacy_dir", "log_command", "variable", "auto_ca_gen_variable")
+    variables = {name: str(options[name] or "") for name in names}
+    for name in ("certs_dir", "legacy_dir"):
+        variables[name] = variables[name].rstrip("/") or variables[name]
+    body = _CERT_FILE + logs.SCRIPT + _FILES.replace("@ENTRIES@", str(_ENTRIES_LIMIT))
+    answer = host.run(body, {**variables, "log_timeout": str(log_timeout)}, timeout=60 + log_timeout)
+    result["ours"] = [f"{variables['legacy_dir']}/"] if variables["legacy_dir"] else []
+    if variables["certs_dir"]:
+        result["ours"].append(f"{variables['certs_dir']}/ca.crt.old")
+        _active(result, answer)
+    if variables["env_file"]:
+        _pool(host, result, answer, variables)
+    result["legacy_dir"] = _numbered(answer, "legacy")
+    if variables["log_command"]:
+        result["boot"] = _boot(answer, patterns["grace_log_pattern"], patterns["boot_pattern"], log_timeout)
+
+
+def _certificates(answer: Answer, name: str) -> tuple[tuple[certificates.Certificate, ...], str]:
+    """The certificates of one file of the answer, and what is wrong with it."""
+    if answer.text(f"{name}.error") == "key":
+        return (), f"{answer.text(name + '.path')}: there is a private key in it, so it was not read; take the key out"
+    content, error = answer.file(name)
+    if content is None:
+        return (), error
+    path = answer.text(f"{name}.path")
+    try:
+        bundle = certificates.parse_bundle(content)
+    except RotationError as exc:
+        return (), f"{path}: {exc}"
+    if bundle.has_private_key:
+        return (), f"{path}: there is a private key in this file; take it out"
+    return bundle.certificates, "" if bundle.certificates else f"{path}: the file is empty"
+
+
+def _active(result: dict[str, Any], answer: Answer) -> None:
+    found, error = _certificates(answer, "active")
+    result["active_ca_error"] = error
+    if found:
+        # A server that loads the pair takes the first certificate of the file as its own.
+        result["active_ca"] = {**found[0].as_dict(), "pem": found[0].pem()}
+
+
+def _entry(answer: Answer, name: str) -> dict[str, Any]:
+    found, error = _certificates(answer, name)
+    return {
+        "path": answer.text(f"{name}.path"),
+        "sha256": [cert.sha256 for cert in found],
+        "pem": [cert.pem() for cert in found],
+        "since": _since(answer.text(f"{name}.since")),
+        "error": error,
+    }
+
+
+def _since(seconds: str) -> str | None:
+    """When the file was last written: for a file that only ever gets placed, when the grace window was opened."""
+    return rfc3339(datetime.fromtimestamp(int(seconds), timezone.utc)) if seconds.isdecimal() else None
+
+
+def _numbered(answer: Answer, prefix: str) -> list[dict[str, Any]]:
+    names = [key[: -len(".path")] for key in answer.sections if re.fullmatch(prefix + r"\.\d+\.path", key)]
+    return [_entry(answer, name) for name in sorted(names, key=lambda name: int(name.rpartition(".")[2]))]
+
+
+def _pool(host: Host, result: dict[str, Any], answer: Answer, variables: Mapping[str, str]) -> None:
+    path = answer.text("env.path")
+    problem = answer.text("env.error")
+    if problem:
+        result["pool"]["error"] = f"{path}: {_ENV_PROBLEMS.get(problem, problem)}"
+        return
+    lines = _lines(answer.text("env"))
+    try:
+        assignments = pool.find_assignments(lines, variables["variable"])
+        flags = pool.find_assignments(lines, variables["auto_ca_gen_variable"])
+        result["auto_ca_gen"] = bool(flags) and flags[-1].value.strip().lower() in _TRUE
+        if not assignments:
+            return
+        result["pool"]["raw"], result["pool"]["line"] = assignments[-1].value, assignments[-1].number
+        wanted = pool.entries(assignments[-1].value)
+    except RotationError as exc:
+        result["pool"]["error"] = f"{path}: {exc}"
+        return
+    known = {entry["path"]: entry for entry in _numbered(answer, "pool")}
+    missed = [entry for entry in wanted if entry not in known]
+    if missed:
+        # The shell there splits the value in a simpler way than the parser here: rare, and worth a second look.
+        again = host.run(_CERT_FILE + _MORE_FILES, {"paths": "\n".join(missed)})
+        known.update({entry["path"]: entry for entry in _numbered(again, "pool")})
+    result["pool"]["entries"] = [known[entry] for entry in wanted if entry in known]
+
+
+def _lines(text: str) -> list[tuple[int, str]]:
+    """``grep -n`` output as (line number, line), the carriage return of a Windows line kept."""
+    found = []
+    for line in text.split("\n"):
+        number, colon, rest = line.partition(":")
+        if colon and number.isdigit():
+            found.append((int(number), rest))
+    return found
+
+
+def _boot(
+    answer: Answer, grace: re.Pattern[str] | None, boot: re.Pattern[str] | None, log_timeout: int
+) -> dict[str, Any]:
+    """How many boot lines there are since the last start. A log that is missing or empty gives None, never 0."""
+    nothing = {"loaded_count": None, "since_boot": False}
+    text, error = logs.read(answer, log_timeout)
+    if text is None:
+        return {**nothing, "error": error}
+    if grace is None:
+        return {**nothing, "error": "grace_log_pattern is empty"}
+    lines, since_boot = logs.since_boot(text, boot)
+    note = "" if since_boot else "no line of a start was found (boot_pattern), so all lines of the log were counted"
+    return {"loaded_count": sum(1 for line in lines if grace.search(line)), "since_boot": since_boot, "error": note}

@@ -1,0 +1,45 @@
+# Copyright (c) 2026, Quazzar CA Rotation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from ansible_collections.quazzar.ca_rotation.plugins.lookup import batches
+from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io import interrupt
+
+
+@pytest.fixture
+def sigint():
+    before = signal.getsignal(signal.SIGINT)
+    yield before
+    signal.signal(signal.SIGINT, before)
+    interrupt._asked.clear()
+
+
+@pytest.mark.parametrize(
+    ("terms", "expected"),
+    [
+        ([[1, "5%", "25%"]], [1, "5%", "25%"]),
+        ([1, "5%"], [1, "5%"]),
+        (["1,5%, 25%"], ["1", "5%", "25%"]),
+        ([2], [2]),
+    ],
+)
+def test_sizes_come_back_as_serial_takes_them(sigint, terms, expected):
+    assert batches.LookupModule().run(terms, {}) == expected
+
+
+def test_the_first_ctrl_c_asks_and_the_second_one_ends(sigint, capfd):
+    batches.LookupModule().run([1], {})
+    batches.LookupModule().run([1], {})
+    assert not interrupt.requested()
+    os.kill(os.getpid(), signal.SIGINT)
+    assert interrupt.requested()
+    assert "Stopping after the current set of nodes" in capfd.readouterr().err
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)

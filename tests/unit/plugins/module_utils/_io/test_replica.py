@@ -1,0 +1,86 @@
+# Copyright (c) 2026, Quazzar CA Rotation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.errors import (
+    HostError,
+    InputError,
+    Unreachable,
+)
+from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io import replica
+from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io.host import Host
+from ansible_collections.quazzar.ca_rotation.tests.unit.plugins.hosts_double import action_of
+
+DEFAULTS = {name: spec.get("default") for name, spec in replica.ARGUMENT_SPEC.items()}
+
+
+@pytest.fixture
+def host():
+    return Host(action_of("ca_info"), {"inventory_hostname": "cp1"})
+
+
+def options(**given):
+    assert given.keys() <= DEFAULTS.keys()
+    return {**DEFAULTS, **{name: str(value) for name, value in given.items()}}
+
+
+def test_nothing_asked_is_no_round_trip_and_no_claim(host):
+    found = replica.gather(host, options(name="one"))
+    assert host.round_trips == 0
+    assert (found["name"], found["reachable"], found["error"]) == ("one", True, "")
+    assert found["active_ca"] is found["auto_ca_gen"] is found["acceptable_ca_count"] is None
+    assert found["pool"] == {"raw": None, "entries": [], "line": None, "error": ""}
+    assert found["ours"] == found["legacy_dir"] == found["chain"] == []
+
+
+@pytest.mark.parametrize(("error", "reachable"), [(Unreachable, False), (HostError, True), (InputError, True)])
+def test_not_read_has_the_shape_of_one_that_was(host, error, reachable):
+    found = replica.not_read("cp1", options(address="cp1.test:8443"), error("cp1: why"))
+    assert found.keys() == replica.gather(host, options()).keys()
+    assert (found["name"], found["address"], found["reachable"]) == ("cp1", "cp1.test:8443", reachable)
+    errors = (found["error"], found["listener_error"], found["active_ca_error"])
+    assert {*errors, found["pool"]["error"], found["boot"]["error"]} == {"cp1: why"}
+    assert found["listening"] is False and found["boot"]["loaded_count"] is None
+
+
+@pytest.mark.parametrize("end", ["", "/", "//"])
+def test_ours_are_the_legacy_directory_and_the_old_files_of_the_panel(host, tmp_path, end):
+    certs, legacy = tmp_path / "certs", tmp_path / "legacy"
+    assert replica.gather(host, options(certs_dir=f"{certs}{end}"))["ours"] == [f"{certs}/ca.crt.old"]
+    both = replica.gather(host, options(certs_dir=f"{certs}{end}", legacy_dir=f"{legacy}{end}"))
+    assert both["ours"] == [f"{legacy}/", f"{certs}/ca.crt.old"]
+    assert host.round_trips == 2
+
+
+def test_what_the_panel_put_aside_counts_as_legacy_and_nothing_else_does(host, tmp_path, make_ca):
+    ca = make_ca()
+    for name in ("ca.crt", "ca.crt.old", "ca.crt.old.2", "server.crt"):
+        (tmp_path / name).write_bytes(ca.pem)
+    found = replica.gather(host, options(certs_dir=tmp_path))
+    assert [entry["path"] for entry in found["legacy_dir"]] == [f"{tmp_path}/ca.crt.old", f"{tmp_path}/ca.crt.old.2"]
+    assert all(entry["path"].startswith(tuple(found["ours"])) for entry in found["legacy_dir"])
+
+
+def test_the_first_certificate_of_the_file_is_the_active_one(host, tmp_path, make_ca):
+    first, second = make_ca(), make_ca()
+    (tmp_path / "ca.crt").write_bytes(first.pem + second.pem)
+    assert replica.gather(host, options(certs_dir=tmp_path))["active_ca"]["sha256"] == first.cert.sha256
+
+
+@pytest.mark.parametrize(("value", "flag"), [("1", True), ("On", True), ("0", False), ("", False), ("maybe", False)])
+def test_auto_generation_is_on_only_when_it_says_so(host, tmp_path, value, flag):
+    env = tmp_path / "env"
+    env.write_text(f"CC_ALLOW_AUTO_CA_GEN=true\nCC_ALLOW_AUTO_CA_GEN={value}\n")
+    assert replica.gather(host, options(env_file=env))["auto_ca_gen"] is flag
+
+
+@pytest.mark.parametrize("name", ["A B", "A.*", "1A", "A\n", ""])
+@pytest.mark.parametrize("option", ["variable", "auto_ca_gen_variable"])
+def test_a_variable_goes_into_a_pattern_so_it_must_be_a_name(host, option, name):
+    with pytest.raises(InputError, match=f"{option} should be the name of an environment variable"):
+        replica.gather(host, options(env_file="/no/such/env", **{option: name}))
+    assert host.round_trips == 0
