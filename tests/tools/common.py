@@ -123,12 +123,11 @@ def _version_of(program: str) -> str:
 
 
 def find_python(version: str) -> Path | None:
-    """A real interpreter of this version (X.Y): from PATH, else from where the usual version managers put them."""
+    """A real interpreter of this version (X.Y): from PATH, else from where version managers keep them side by side."""
     name = f"python{version}"
     folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
     candidates = [os.path.join(folder, name) for folder in folders if folder]
-    homes = [Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"]
-    homes.append(Path.home() / ".local" / "share" / "uv" / "python")
+    homes = [Path(sys.base_prefix).parent, Path.home() / ".local" / "share" / "uv" / "python"]
     for home in homes:
         if home.is_dir():
             is_it = re.compile(rf"(^|-){re.escape(version)}(\.|-|$)")

@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+import abc
+import copy
 import datetime
 import typing as t
 
@@ -43,7 +45,9 @@ class EvidenceAction(ActionBase):  # type: ignore[misc]
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> Result:
         result: Result = super().run(tmp, task_vars) or {}
         del tmp
-        _unused, options = self.validate_argument_spec(argument_spec=self.ARGUMENT_SPEC, **self.SPEC_RULES)
+        # A copy: the validation hands out the defaults of the specification themselves, and writes into them.
+        spec = copy.deepcopy(self.ARGUMENT_SPEC)
+        _unused, options = self.validate_argument_spec(argument_spec=spec, **self.SPEC_RULES)
         self.task_vars: dict[str, t.Any] = task_vars or {}
         self.host = Host(self, self.task_vars)
         try:
@@ -63,9 +67,9 @@ class EvidenceAction(ActionBase):  # type: ignore[misc]
     def wants_diff(self) -> bool:
         return bool(self._task.diff)
 
+    @abc.abstractmethod
     def perform(self, options: dict[str, t.Any]) -> Result:
         """The work of the action. C(options) are validated, with their defaults."""
-        raise NotImplementedError
 
     def tolerated(self, error: RotationError, options: dict[str, t.Any]) -> Result:
         """The failure as data, for O(tolerate=true). An action with a shape of its own extends it."""

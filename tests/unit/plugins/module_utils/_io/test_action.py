@@ -30,6 +30,7 @@ class Probe(action.EvidenceAction):
         "number": {"type": "int", "default": 3},
         "other": {"type": "str"},
         "tolerate": {"type": "bool", "default": False},
+        "part": {"type": "dict", "default": {}, "options": {"size": {"type": "int", "default": 1}}},
     }
     SPEC_RULES = {"mutually_exclusive": [("number", "other")]}  # noqa: RUF012
     behave: Exception | None = None
@@ -72,8 +73,14 @@ def test_a_bug_is_neither_hidden_nor_tolerated():
 @pytest.mark.parametrize("modes", [(True, False), (False, True)])
 def test_the_work_gets_validated_options_modes_and_its_host(modes):
     found = act(Probe, {"number": "7"}, check_mode=modes[0], diff=modes[1], host="node-7")
-    assert found["seen"] == {"number": 7, "other": None, "tolerate": False}
+    assert found["seen"] == {"number": 7, "other": None, "tolerate": False, "part": {"size": 1}}
     assert (found["modes"], found["who"]) == (modes, "node-7")
+
+
+def test_a_run_leaves_the_specification_as_it_was():
+    act(Probe, {})["seen"]["part"]["size"] = 9
+    assert Probe.ARGUMENT_SPEC["part"]["default"] == {}
+    assert act(Probe, {})["seen"]["part"] == {"size": 1}
 
 
 @pytest.mark.parametrize("args", [{"number": "many"}, {"nmber": 1}, {"number": 1, "other": "x"}])
