@@ -28,10 +28,11 @@ def _tool(name: str):
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the link to import through, so that a bare `pytest tests/unit` works in a fresh clone."""
-    # The same examples in every run. What chance finds belongs to the nightly run, which looks at new ones each time.
+    # The same examples in every run. What chance finds belongs to the nightly run, which looks at new ones each time
+    # (--hypothesis-profile=searching).
     hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
-    if config.option.markexpr != "nightly":
-        hypothesis.settings.load_profile("repeatable")
+    hypothesis.settings.register_profile("searching", max_examples=1500, deadline=None)
+    hypothesis.settings.load_profile(config.getoption("--hypothesis-profile") or "repeatable")
     home = str(_tool("collection").link())
     os.environ.setdefault("ANSIBLE_COLLECTIONS_PATH", home)
     # Python remembers directories that were not there when it looked.

@@ -318,7 +318,9 @@ def ssh(section: Section, extra: Sequence[str] = ()) -> None:
 
 
 def nightly(section: Section, extra: Sequence[str] = ()) -> None:
-    """What takes too long for every change."""
+    """What takes too long for every change; and the properties of the pure room on examples that nobody has seen."""
+    searching = ["tests/unit/plugins/module_utils/_core"]
+    pytest_section(section, searching, "not nightly", ["--hypothesis-profile=searching", *extra], workers=2)
     if section.call("the installed collection", collection.install) is not None:
         pytest_section(section, ["tests/unit", "tests/lab", "tests/integration"], "nightly", extra)
 

@@ -145,6 +145,11 @@ class Replica:
     def stale(self) -> bool:
         return bool(self.stale_reason)
 
+    @property
+    def forgets(self) -> int:
+        """How many CAs only the memory of the process holds, as far as it shows: a restart drops them."""
+        return max(0, (self.advertised or 0) - self.expected_cas)
+
 
 @dataclass(frozen=True)
 class Node:

@@ -92,7 +92,7 @@ def make(evidence: Evidence) -> Plan:
     return Plan(
         world=world,
         phase=_phase(evidence, register, open_window, preserve, close, narrow, flip),
-        stops=tuple(_stops(evidence, world, register, preserve)),
+        stops=(*_stops(evidence, world, register, preserve), *_forgetful(evidence, open_window, decided)),
         warnings=tuple(_warnings(evidence, world, register, flip)),
         states={node.name: state(node, evidence) for node in evidence.nodes},
         gate=decided,
@@ -350,6 +350,20 @@ def _stops(evidence: Evidence, world: str, register: tuple[str, ...], preserve: 
             " registration until the server certificate flips; set quazzar_pin_bundle: never to accept that"
         )
     return list(dict.fromkeys(stops))
+
+
+def _forgetful(evidence: Evidence, open_window: tuple[str, ...], decided: gate_module.Gate) -> list[str]:
+    """A restart drops what only the memory of a replica holds. That harms nobody whose leaf was looked at, because the
+    window is opened for it; it may be all that a node has at which nobody can look."""
+    helped = {n.name for n in evidence.nodes if n.reachable and n.leaf_by & {evidence.active, *_needed(evidence)}}
+    others = [entry.node for entry in decided.blocked if entry.node not in helped]
+    return [
+        f"replica {replica.name} has to be restarted, and its listener advertises {replica.forgets} CA(s) more than its"
+        f" files name: {', '.join(others)} may need them and cannot be looked at; name the file again in"
+        " CC_TRUST_ADDITIONAL_CA_CERTS, or make the nodes reachable or give them a waiver"
+        for replica in evidence.replicas
+        if others and replica.forgets and replica.name in open_window
+    ]
 
 
 def _worlds_bridgeable(evidence: Evidence) -> bool:
