@@ -471,6 +471,12 @@ targets:
       type: list
       elements: str
       sample: []
+    flip_first:
+      description: >-
+        The same when it has to be renewed before the nodes are registered again, because no bundle is pinned, else empty.
+      type: list
+      elements: str
+      sample: []
     flip_now:
       description: The same when it can be renewed by a command, else empty.
       type: list

@@ -220,6 +220,7 @@ def lint(section: Section) -> None:
         cwd=tree,
         env=ansible,
     )
+    section.tool("docs/variables.md", [venv_python(), ROOT / "dev" / "variables.py", "--check"])
     section.tool("reuse", [programs / "reuse", "lint", "--lines"], cwd=tree)
     section.tool("antsibull-changelog", [programs / "antsibull-changelog", "lint"], cwd=tree, env=ansible)
 

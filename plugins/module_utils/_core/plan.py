@@ -55,6 +55,7 @@ class Plan:
     keep_identity: tuple[str, ...]
     register: tuple[str, ...]
     flip: tuple[str, ...]
+    flip_first: bool
     close_window: tuple[str, ...]
     narrow_pins: tuple[str, ...]
     waiting_without_link: tuple[str, ...]
@@ -92,7 +93,7 @@ def make(evidence: Evidence) -> Plan:
     return Plan(
         world=world,
         phase=_phase(evidence, register, open_window, preserve, close, narrow, flip),
-        stops=(*_stops(evidence, world, register, preserve), *_forgetful(evidence, open_window, decided)),
+        stops=(*_stops(evidence, world, register, preserve, bundle_test), *_forgetful(evidence, open_window, decided)),
         warnings=tuple(_warnings(evidence, world, register, flip)),
         states={node.name: state(node, evidence) for node in evidence.nodes},
         gate=decided,
@@ -104,6 +105,7 @@ def make(evidence: Evidence) -> Plan:
         keep_identity=_keep(evidence, register),
         register=register,
         flip=flip,
+        flip_first=bool(flip) and _flips_first(evidence, world, register),
         close_window=close,
         narrow_pins=narrow,
         waiting_without_link=_without_link(evidence, world, push),
@@ -188,6 +190,15 @@ def registration_pin(evidence: Evidence, world: str) -> tuple[str, ...]:
     return bundle(evidence) if world in {"W1", "mixed"} and _bundles(evidence) else ()
 
 
+def _flips_first(evidence: Evidence, world: str, register: tuple[str, ...]) -> bool:
+    """Without a bundle no link outlives both the registration and the flip, but after the flip each registration can be
+    proven at once."""
+    if world not in {"W1", "mixed"} or _bundles(evidence):
+        return False
+    alive = [node for node in evidence.nodes if _alive(node, evidence)]
+    return bool(register) or not all(node.up and pins_active(node, evidence.active) for node in alive)
+
+
 def stripped(evidence: Evidence, made: Plan) -> bool:
     """No entry is left that the rotation would retire, in no file and in no process: what only served the grace window
     can go. Somebody else's entries stay for ever and are no reason to wait."""
@@ -219,7 +230,7 @@ def _bundle_test(evidence: Evidence, world: str, push: tuple[str, ...], register
     settings = evidence.settings
     if settings.pin_bundle != "auto" or settings.bundle_works is not None:
         return None
-    if world == "W1" or (world == "mixed" and settings.roll_reissues):
+    if world == "W1" or (world == "mixed" and (settings.roll_reissues or settings.flip_possible)):
         candidates = push + register
     elif world == "W2":
         candidates = push
@@ -290,7 +301,13 @@ def _phase(
     return "finished" if all(state(n, evidence).name == "current" for n in evidence.nodes) else "waiting for nodes"
 
 
-def _stops(evidence: Evidence, world: str, register: tuple[str, ...], preserve: tuple[Preserve, ...]) -> list[str]:
+def _stops(
+    evidence: Evidence,
+    world: str,
+    register: tuple[str, ...],
+    preserve: tuple[Preserve, ...],
+    bundle_test: str | None,
+) -> list[str]:
     stops: list[str] = []
     settings = evidence.settings
     if not evidence.replicas:
@@ -316,7 +333,10 @@ def _stops(evidence: Evidence, world: str, register: tuple[str, ...], preserve: 
             + ", ".join(f"{r.name}: {(r.active or 'none')[:16]}" for r in evidence.replicas)
             + "): give them one certs volume first"
         )
-    if world == "mixed" and not (settings.roll_reissues and _worlds_bridgeable(evidence)):
+    # A flip that was interrupted leaves them so. It goes on, unless a bundle must be tried first: what a canary shows while
+    # the replicas differ is chance.
+    explained = settings.roll_reissues or (settings.flip_possible and bundle_test is None)
+    if world == "mixed" and not (explained and _worlds_bridgeable(evidence)):
         stops.append(
             "the replicas serve from different CAs ("
             + ", ".join(f"{r.name}: {r.world}" for r in evidence.replicas)
@@ -348,6 +368,11 @@ def _stops(evidence: Evidence, world: str, register: tuple[str, ...], preserve: 
             "the agents do not take a bundle, and the CP serves from the legacy CA: every node would lose its link"
             " at its"
             " registration until the server certificate flips; set quazzar_pin_bundle: never to accept that"
+        )
+    if world == "W1" and register and settings.pin_bundle == "never" and not settings.flip_possible:
+        stops.append(
+            "no bundle is pinned, and the CP serves from the legacy CA: no registration could be proven; renew the server"
+            " certificate from the active CA first, or set quazzar_cp_flip_command"
         )
     return list(dict.fromkeys(stops))
 
@@ -419,11 +444,10 @@ def _warnings(evidence: Evidence, world: str, register: tuple[str, ...], flip: t
             for entry in replica.pool
             if not entry.retirable and frozenset(entry.keys) & evidence.accepted
         ]
-    if world == "W1" and register and not _bundles(evidence):
+    if _flips_first(evidence, world, register):
         warnings.append(
-            "the CP serves from a legacy CA and no bundle is pinned: every node loses its link at its registration,"
-            " until"
-            " the server certificate is renewed from the active CA"
+            "the CP serves from a legacy CA and no bundle is pinned: the server certificate is renewed first, and every"
+            " node loses its link then, until its registration"
         )
     if flip and not evidence.settings.flip_possible:
         warnings.append(

@@ -91,6 +91,10 @@ def _steps(plan: Plan, evidence: Evidence) -> list[str]:
         steps.append(
             f"try on {plan.bundle_test} whether the agents take a bundle of CAs as their pin, else put it back"
         )
+    flip = f"renew the server certificate from the active CA: {', '.join(plan.flip)}"
+    flips = bool(plan.flip) and evidence.settings.flip_possible
+    if flips and plan.flip_first:
+        steps.append(f"{flip}; every node that was not re-registered loses its link then")
     if plan.push_pins:
         steps.append(f"push the pin to {_count(plan.push_pins)}: their link comes back before they are re-registered")
     if plan.waiting_without_link:
@@ -98,8 +102,8 @@ def _steps(plan: Plan, evidence: Evidence) -> list[str]:
     if plan.register:
         keep = f"; {_list(plan.keep_identity)} keep a copy for the negative proof" if plan.keep_identity else ""
         steps.append(f"re-register {_count(plan.register)}{keep}")
-    if plan.flip and evidence.settings.flip_possible:
-        steps.append(f"renew the server certificate from the active CA: {', '.join(plan.flip)}")
+    if flips and not plan.flip_first:
+        steps.append(flip)
     if plan.close_window:
         steps.append(f"when the gate opens, close the grace window: {', '.join(plan.close_window)}")
     elif plan.open_window:

@@ -64,6 +64,7 @@ def of(made: plan.Plan, taken: intake.Intake) -> dict[str, Any]:
         "kept_identity": [node.name for node in evidence.nodes if node.kept_identity],
         "register": list(made.register),
         "flip": list(made.flip),
+        "flip_first": list(made.flip) if evidence.settings.flip_possible and made.flip_first else [],
         "flip_now": list(made.flip) if evidence.settings.flip_possible else [],
         "narrow_pins": list(made.narrow_pins),
         "narrow_now": list(made.narrow_pins) if stripped else [],

@@ -247,6 +247,9 @@ class World:
         if self.settings.roll_reissues and each.serves == "W1":
             each.serves = "W2"
 
+    def _flip_first(self, name: str, targets: dict[str, t.Any]) -> None:
+        self._flip_now(name, targets)
+
     def _flip_now(self, name: str, targets: dict[str, t.Any]) -> None:
         self._replica(name).serves = "W2"
         self._replica(name).restart()
@@ -279,6 +282,6 @@ class World:
 
 #: The order in which ca_rotate does things; the plan is made again before each of them.
 ACTS = (
-    "open_window", "bundle_test", "push_pins", "keep_identity", "register", "flip_now", "close_window", "narrow_now",
+    "open_window", "bundle_test", "flip_first", "push_pins", "keep_identity", "register", "flip_now", "close_window", "narrow_now",
     "forget_identity",
 )  # fmt: skip

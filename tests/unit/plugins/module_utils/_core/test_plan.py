@@ -335,15 +335,31 @@ class TestPins:
     def test_w1_never_pins_a_bundle_that_the_agents_do_not_take(self, decided: Settings) -> None:
         seen = evidence(legacy(), replicas=(replica(world="W1", pool=[entry(OLD)]),), claims=ACCEPTED, settings=decided)
         assert plan.registration_pin(seen, "W1") == ()
-        assert any("every node loses its link at its registration" in warning for warning in plan.make(seen).warnings)
+        assert any("the server certificate is renewed first" in warning for warning in plan.make(seen).warnings)
 
     def test_w1_without_bundles_stops_unless_the_loss_is_accepted(self) -> None:
         seen = evidence(
             legacy(), replicas=(replica(world="W1", pool=[entry(OLD)]),), settings=Settings(bundle_works=False)
         )
         assert any("set quazzar_pin_bundle: never to accept that" in stop for stop in plan.make(seen).stops)
-        accepted = replace(seen, settings=Settings(pin_bundle="never"))
-        assert plan.make(accepted).stops == ()
+        accepted = plan.make(replace(seen, settings=Settings(pin_bundle="never", flip_possible=True)))
+        assert (accepted.stops, accepted.flip_first, accepted.flip) == ((), True, ("cp1",))
+        # What cannot be renewed by a command leaves nothing by which a registration could be proven.
+        alone = plan.make(replace(seen, settings=Settings(pin_bundle="never")))
+        assert any("renew the server certificate from the active CA first, or set" in stop for stop in alone.stops)
+        moved = replace(seen, nodes=(node(beat=False),), settings=Settings(pin_bundle="never"))
+        assert (plan.make(moved).stops, plan.make(moved).flip_first) == ((), True)
+
+    def test_a_flip_that_was_interrupted_goes_on(self) -> None:
+        halves = (replica("cp1", "W2"), replica("cp2", "W1"))
+        able = Settings(flip_possible=True)
+        bridged = evidence(node(pins=(OLD, ACTIVE)), replicas=halves, settings=able)
+        assert (plan.make(bridged).stops, plan.make(bridged).flip) == ((), ("cp2",))
+        assert plan.make(replace(bridged, settings=Settings())).stops
+        # With a bundle to be tried the canary's heartbeat may go to the one or to the other.
+        open_question = replace(bridged, nodes=(legacy(),), claims=ACCEPTED)
+        assert plan.make(open_question).stops
+        assert plan.make(replace(open_question, settings=replace(able, pin_bundle="never"))).flip_first
 
     def test_pins_are_narrowed_only_when_every_replica_serves_from_the_active_ca(self) -> None:
         wide = node(pins=(OLD, ACTIVE))
@@ -560,6 +576,19 @@ def test_agents_that_take_no_bundle_lose_nothing_outside_of_w1(world: World, tak
         assert not lost, f"{act} of {what['hosts']} takes the link of {lost}"
 
     rotate(world, check)
+
+
+@quick
+@given(good_fleets(), st.sampled_from(["first", "refuse"]))
+def test_agents_that_take_no_bundle_come_to_the_end_too(world: World, takes: str) -> None:
+    for one in world.nodes:
+        one.takes, one.pins = takes, one.pins[:1]
+    world.settings = replace(world.settings, pin_bundle="never", legacy_probes=0)
+    rotate(world, lambda *_: None)
+    seen, made, _targets = world.planned()
+    assert (made.stops, made.phase) == ((), "finished")
+    assert report.unfinished(made, seen, "rotate") == []
+    assert world.links() == {one.name for one in world.nodes}
 
 
 @quick
