@@ -19,9 +19,7 @@ PROMISES = {
 }
 
 
-@pytest.mark.parametrize(
-    "world", ["W2", *(pytest.param(name, marks=pytest.mark.nightly) for name in ("W1", "W3", "W4"))]
-)
+@pytest.mark.parametrize("world", ["W1", "W2", "W3", "W4"])
 def test_the_accident_with_24_nodes(fleet, world):
     made = fleet(NODES, world, heartbeat=2)
     made.accident()
@@ -44,7 +42,8 @@ def test_the_accident_with_24_nodes(fleet, world):
     run = made.play("ca_rotate")
     assert set(run.states.values()) == {"current"} and len(run.states) == NODES
     assert run.report["finished"] and run.report["gate"]["open"]
-    assert run.report["world"] == ("W2" if world == "W1" else world)
+    # W1 by the flip; of a bridged chain only the active CA still leads anywhere
+    assert run.report["world"] == ("W3" if world == "W3" else "W2")
     proofs = {(proof["node"], proof["replica"], proof["after"]) for proof in run.report["negative_proof"]}
     assert proofs == {(node, cp, "refused") for node in ("node01", "node02") for cp in ("cp1", "cp2")}
     assert len(run.batches) == 6  # 1, 5 % (1), then 25 % (6) until all are done

@@ -51,7 +51,6 @@ def test_a_canary_that_cannot_be_registered_ends_the_run(fleet):
     assert made.play("ca_rotate").report["finished"]
 
 
-@pytest.mark.nightly
 def test_the_failure_budget_counts_over_all_batches(fleet):
     made = fleet(6, "W4")
     made.accident()

@@ -11,7 +11,6 @@ import pytest
 pytestmark = pytest.mark.integration
 
 
-@pytest.mark.nightly
 def test_a_limit_keeps_the_controller_and_the_gate(fleet):
     made = fleet(4, "W4")
     made.accident()
@@ -25,6 +24,8 @@ def test_a_limit_keeps_the_controller_and_the_gate(fleet):
         assert run.says("Run it again with: --limit 'node01,cp1,cp2,localhost'")
     assert made.digest() == before
 
+    # one node is no quorum for the legacy CA: its digest has to be named
+    made.group_vars["all"]["quazzar_legacy_ca_fingerprints"] = [made.cas()[0]["sha256"]]
     # the corrected command moves what is inside, and the gate asks for the rest
     run = made.play("ca_rotate", "--limit", "node01,cp1,cp2,localhost", status=2)
     assert run.states == {"node01": "current"} | dict.fromkeys(["node02", "node03", "node04"], "unreachable")

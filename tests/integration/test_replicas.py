@@ -11,7 +11,6 @@ import pytest
 pytestmark = pytest.mark.integration
 
 
-@pytest.mark.nightly
 def test_what_goes_wrong_at_a_roll_is_put_back_and_named(fleet):
     made = fleet(3, "W1")
     made.accident()
@@ -46,7 +45,6 @@ def test_what_goes_wrong_at_a_roll_is_put_back_and_named(fleet):
     assert run.says(words) and any(words in reason for reason in run.report["unfinished"])
     assert made.environments() == pools and made.loaded() == {"cp1": [], "cp2": []}
     made.clear()
-    made.connected()
 
     # a roll signs the server certificate anew: the world is another one after it, and no node pins that CA yet
     made.option("reissue_at_boot=true")

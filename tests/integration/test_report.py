@@ -13,7 +13,6 @@ import pytest
 pytestmark = pytest.mark.integration
 
 
-@pytest.mark.nightly
 def test_reports_have_the_published_shape(fleet, collections_path):
     schema = collections_path / "ansible_collections/quazzar/ca_rotation/docs/report.schema.json"
     if not schema.exists():

@@ -78,7 +78,6 @@ def said_on(made: Any, name: str, command: str) -> str:
     return done.stdout
 
 
-@pytest.mark.nightly
 def test_accident(ssh_fleet: Callable[..., Any]) -> None:
     made = ssh_fleet(24, "W2", heartbeat=2)
     assert said_on(made, "node01", "command -v openssl; command -v python3 python perl").endswith("/openssl\n")

@@ -25,7 +25,6 @@ def with_variable(file: Path, line: bytes, *, ends: bytes = b"\n") -> None:
     file.write_bytes(ends.join(lines) + ends)
 
 
-@pytest.mark.nightly
 def test_the_three_steps_do_what_the_main_job_does(fleet):
     made = fleet(3, "W4", options=["reregister=new", "env_dialect=compose"])
     legacy_dir, trust_dir = Path(made.facts["legacy_dir"]), made.layout.root / "cp/trust"
@@ -86,6 +85,8 @@ def test_the_three_steps_do_what_the_main_job_does(fleet):
     assert run.says("The gate is open: 3 nodes proven.") and made.digest() == before
     run = made.play("grace_close")
     assert run.report["finished"] and {proof["after"] for proof in run.report["negative_proof"]} == {"refused"}
+    # an empty element at the end is what the new one was put in place of
+    files["cp1"] = files["cp1"].replace(b"partner ca.crt,'", b"partner ca.crt'")
     assert made.environments() == files and _owners(made) == owners
     assert made.loaded() == {"cp1": [theirs], "cp2": [theirs]}
 

@@ -286,7 +286,8 @@ def pytest_section(
         "junit_family=xunit1",
     ]
     if workers:
-        command += ["-n", str(workers)]
+        # Most of a scenario is waiting for heartbeats and restarts, and some take ten times as long as others.
+        command += ["-n", str(workers), "--dist", "worksteal"]
     env = environment(PYTHONPATH=str(home), ANSIBLE_COLLECTIONS_PATH=str(home), QUAZZAR_COLLECTIONS=str(INSTALLED))
     status, _output = execute(section, "pytest", [*command, *there, *extra], env=env, live=True, limit=60 * MINUTE)
     counted = take_junit(section, report)
@@ -309,13 +310,14 @@ def lab(section: Section, extra: Sequence[str] = ()) -> None:
 def integration(section: Section, extra: Sequence[str] = ()) -> None:
     """The installed collection, run by ansible-playbook against the lab."""
     if section.call("the installed collection", collection.install) is not None:
-        pytest_section(section, ["tests/integration"], "not nightly and not ssh", extra)
+        pytest_section(section, ["tests/integration"], "not nightly and not ssh", extra, workers=2)
 
 
 def ssh(section: Section, extra: Sequence[str] = ()) -> None:
     """The same over real OpenSSH servers on loopback; as root also with sudo."""
     if section.call("the installed collection", collection.install) is not None:
-        pytest_section(section, ["tests/unit", "tests/lab", "tests/integration"], "ssh and not nightly", extra)
+        everywhere = ["tests/unit", "tests/lab", "tests/integration"]
+        pytest_section(section, everywhere, "ssh and not nightly", extra, workers=2)
 
 
 def nightly(section: Section, extra: Sequence[str] = ()) -> None:

@@ -333,8 +333,8 @@ def _stops(
             + ", ".join(f"{r.name}: {(r.active or 'none')[:16]}" for r in evidence.replicas)
             + "): give them one certs volume first"
         )
-    # A flip that was interrupted leaves them so. It goes on, unless a bundle must be tried first: what a canary shows while
-    # the replicas differ is chance.
+    # A flip that was interrupted leaves them so. It goes on, unless a bundle must be tried first: what a canary shows
+    # while the replicas differ is chance.
     explained = settings.roll_reissues or (settings.flip_possible and bundle_test is None)
     if world == "mixed" and not (explained and _worlds_bridgeable(evidence)):
         stops.append(
@@ -371,8 +371,8 @@ def _stops(
         )
     if world == "W1" and register and settings.pin_bundle == "never" and not settings.flip_possible:
         stops.append(
-            "no bundle is pinned, and the CP serves from the legacy CA: no registration could be proven; renew the server"
-            " certificate from the active CA first, or set quazzar_cp_flip_command"
+            "no bundle is pinned, and the CP serves from the legacy CA: no registration could be proven; renew the"
+            " server certificate from the active CA first, or set quazzar_cp_flip_command"
         )
     return list(dict.fromkeys(stops))
 

@@ -282,6 +282,6 @@ class World:
 
 #: The order in which ca_rotate does things; the plan is made again before each of them.
 ACTS = (
-    "open_window", "bundle_test", "flip_first", "push_pins", "keep_identity", "register", "flip_now", "close_window", "narrow_now",
-    "forget_identity",
+    "open_window", "bundle_test", "flip_first", "push_pins", "keep_identity", "register", "flip_now", "close_window",
+    "narrow_now", "forget_identity",
 )  # fmt: skip

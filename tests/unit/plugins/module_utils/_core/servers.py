@@ -12,6 +12,7 @@ closing alert, "silent" never speaks and "plain" speaks HTTP without TLS.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import pathlib
@@ -112,6 +113,7 @@ def go_listener():
     if go is None:
         return None
     directory = pathlib.Path(tempfile.mkdtemp(prefix="quazzar-listener-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
     binary = directory / "listener"
     subprocess.run([go, "build", "-o", str(binary), "."], cwd=_GO_SOURCE, check=True, stdin=subprocess.DEVNULL)
     return binary
