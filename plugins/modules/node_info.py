@@ -61,7 +61,7 @@ node:
       type: str
       sample: '2026-05-04T09:30:00Z'
     reachable:
-      description: Whether the node could be worked on.
+      description: Whether the node could be worked on, and its pin and leaf be read where they are there.
       type: bool
       sample: true
     error:

@@ -454,6 +454,13 @@ def _warnings(evidence: Evidence, world: str, register: tuple[str, ...], flip: t
             "the CP serves from a legacy CA and quazzar_cp_flip_command is not set: the pins keep that CA until the"
             " server certificate is renewed from the active CA"
         )
+    if evidence.registry is not None and evidence.registry.complete:
+        unknown = [n.name for n in evidence.nodes if n.name in register and not any(i.active for i in n.instances)]
+        warnings += [
+            f"{name}: the CP's registry does not know it, and its registration makes it a node of the fleet again:"
+            " take it out of the inventory if it was deleted on purpose"
+            for name in unknown
+        ]
     for node in evidence.nodes:
         if node.clock_skew is not None and abs(node.clock_skew) > evidence.settings.clock_skew.total_seconds():
             warnings.append(f"{node.name}: its clock is off by {node.clock_skew:.0f} s")

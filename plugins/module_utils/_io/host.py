@@ -102,6 +102,10 @@ class Answer:
         reason = self.text(f"{name}.error")
         return None, f"{path}: " + _FILE_ERRORS.get(reason, "not read")
 
+    def hidden(self, name: str) -> bool:
+        """Whether C(qz_file) was not allowed to read the file, or to see whether it is there."""
+        return self.text(f"{name}.error") == "unreadable"
+
 
 _FILE_ERRORS = {
     "missing": "no such file",

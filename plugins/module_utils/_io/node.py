@@ -174,12 +174,15 @@ def evidence(
 ) -> dict[str, t.Any]:
     """What the script said, as the result's C(node). C(before) and C(after) are the controller's clock around it."""
     pin, pinned = _pin(answer)
+    leaf = _leaf(answer, [*pinned, *cas])
+    # A file that we may not read is no file that is not there: such a node needs become, not a registration.
+    hidden = [part["error"] for name, part in (("pin", pin), ("leaf", leaf)) if answer.hidden(name)]
     node: dict[str, t.Any] = {
         "taken_at": rfc3339(utc_now()),
-        "reachable": True,
-        "error": "",
+        "reachable": not hidden,
+        "error": "; ".join(hidden),
         "pin": pin,
-        "leaf": _leaf(answer, [*pinned, *cas]),
+        "leaf": leaf,
         "handshake": _handshake(answer, options),
         "agent": os_api.agent_view(answer, options),
         "log": _log(answer),

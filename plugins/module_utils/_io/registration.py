@@ -76,6 +76,8 @@ class Registration:
         if not re.fullmatch(r"/[!#-\[\]-~]*", options["register_path"]):
             raise InputError(f"register_path is {options['register_path']!r}, expected a path such as /api/cc/register")
         self.before, answer = node.look(host, self._options)
+        if not self.before["reachable"]:
+            raise HostError(f"{host.name}: {self.before['error']}")
         # Digests of the files as they are now: the node waits for them to change.
         self._files = {name: _digest(answer.sections.get(name)) for name in ("leaf", "pin")}
 

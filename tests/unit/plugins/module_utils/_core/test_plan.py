@@ -417,6 +417,14 @@ def test_a_node_with_a_wrong_clock_is_named() -> None:
     assert any("n1: its clock is off by -7200 s" in w for w in plan.make(evidence(node(clock_skew=-7200.0))).warnings)
 
 
+def test_a_node_that_the_registry_does_not_know_is_named_before_it_is_registered() -> None:
+    seen = evidence(legacy(instances=()), legacy("n2"), claims=ACCEPTED)
+    named = [warning for warning in plan.make(seen).warnings if "take it out of the inventory" in warning]
+    assert len(named) == 1 and named[0].startswith("n1: the CP's registry does not know it")
+    incomplete = replace(seen, registry=replace(seen.registry, complete=False))
+    assert not any("take it out of the inventory" in warning for warning in plan.make(incomplete).warnings)
+
+
 def test_a_control_panel_that_would_make_a_ca_by_itself_is_named() -> None:
     made = plan.make(evidence(node(), replicas=(replica(auto_ca_gen=True),)))
     assert any("CC_ALLOW_AUTO_CA_GEN" in warning for warning in made.warnings)

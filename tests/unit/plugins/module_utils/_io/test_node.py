@@ -80,6 +80,17 @@ def test_versions(text, version):
     assert node._openssl_version(text) == version
 
 
+@pytest.mark.parametrize("part", ["pin", "leaf"])
+def test_a_node_whose_files_are_hidden_was_not_examined(part):
+    def found(reason):
+        sections = {f"{part}.path": b"/certs/x.crt", f"{part}.error": reason}
+        return node.evidence(Answer(0, sections, "", ""), OPTIONS, (), 0.0, 0.0)
+
+    seen = found(b"unreadable")
+    assert (seen["reachable"], seen["error"]) == (False, "/certs/x.crt: permission denied; is become missing?")
+    assert found(b"missing")["reachable"] is True
+
+
 def test_a_log_that_cannot_be_read():
     assert node._log(said(log_rc="41", log_count="0"))["symptom_count"] is None
     assert node._log(said(log_rc="1", log_count="0")) == {"symptom_count": 0, "error": ""}
