@@ -63,13 +63,14 @@ class ActionModule(EvidenceAction):
         "heartbeat_interval": {"type": "str", "default": "60s"},
         "heartbeat_source": {"type": "str", "choices": ["registry", "agent"], "default": "registry"},
         "waivers_file": {"type": "path"},
+        "rescued": {"type": "list", "elements": "str", "default": []},
         "run": {"type": "dict", "options": RUN, "default": {}},
     }
 
     def perform(self, options: dict[str, t.Any]) -> Result:
         raw = fleet_evidence.raw_evidence(options, self.task_vars["hostvars"])
         taken = intake.gather(raw, fleet_evidence.settings(options), utc_now())
-        made = plan.make(taken.evidence)
+        made = (plan.make_rescue if options["goal"] == "rescue" else plan.make)(taken.evidence)
         document = report.document(made, taken.evidence, goal=options["goal"], extra=options["run"])
         return {
             "changed": False,

@@ -33,12 +33,15 @@ requirements:
 options:
   goal:
     description:
-      - What the run is for. It decides what RV(unfinished) asks for, and nothing else.
+      - What the run is for. It decides what RV(unfinished) asks for.
       - >-
         V(drift), V(close) and V(rotate) ask for a fleet that is wholly on the active CA with the grace window closed, V(close) and V(rotate)
         also for an open gate; V(open) asks for an open grace window; V(reregister) for nodes that are on the active CA.
+      - >-
+        V(rescue) asks for a link of every node that has none, or of those in O(rescued), and plans nothing but their pins and
+        registrations.
     type: str
-    choices: [drift, open, reregister, close, rotate]
+    choices: [drift, open, reregister, close, rotate, rescue]
     default: drift
   nodes:
     description: >-
@@ -165,6 +168,13 @@ options:
       A YAML file on the controller with a list of waivers, each with C(node), C(reason), C(owner) and C(expires). A waiver lets the gate
       open although this node is not proven.
     type: path
+  rescued:
+    description: >-
+      For the goal V(rescue): the nodes to rescue, also those whose CA nobody knows. Empty for every node without a link whose CA is
+      known.
+    type: list
+    elements: str
+    default: []
   run:
     description: What the run knows about itself, for RV(report).
     type: dict

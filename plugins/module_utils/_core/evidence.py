@@ -197,7 +197,8 @@ class Node:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the operator decided. Durations are timedeltas; ``failure_budget`` is a number of nodes."""
+    """What the operator decided. Durations are timedeltas. ``rescued``: the nodes to rescue, which are the operator's
+    whatever CA they come from (empty: every node without a link whose CA is known)."""
 
     pin_bundle: str = "auto"
     bundle_works: bool | None = None
@@ -209,6 +210,7 @@ class Settings:
     switched_at: datetime | None = None
     legacy_probes: int = 2
     batches: tuple[object, ...] = (1, "5%", "25%")
+    rescued: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ same plan, and an act that was done is no longer proposed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import gate as gate_module
 from .evidence import Evidence, Node, Replica
@@ -110,6 +110,23 @@ def make(evidence: Evidence) -> Plan:
         narrow_pins=narrow,
         waiting_without_link=_without_link(evidence, world, push),
     )
+
+
+def make_rescue(evidence: Evidence) -> Plan:
+    """What brings back nodes that missed the window: a new registration, over the connection that Ansible has to them.
+
+    It needs no legacy CA in the trust pool and changes nothing at the CP, so only what is wrong with the CP stops it.
+    """
+    made = make(evidence)
+    chosen = evidence.settings.rescued or {node.name for node in evidence.nodes if not node.up}
+    register = tuple(name for name in made.register if name in chosen)
+    push = tuple(name for name in made.push_pins if name in chosen and name not in register)
+    return replace(
+        made,
+        stops=(*_cp_stops(evidence, made.world, None), *_unprovable(evidence, made.world, register)),
+        preserve=(), open_window=(), bundle_test=None, push_pins=push, keep_identity=(), register=register, flip=(),
+        flip_first=False, close_window=(), narrow_pins=(), waiting_without_link=(),
+    )  # fmt: skip
 
 
 def serving_roots(evidence: Evidence) -> tuple[str, ...]:
@@ -308,6 +325,43 @@ def _stops(
     preserve: tuple[Preserve, ...],
     bundle_test: str | None,
 ) -> list[str]:
+    stops = _cp_stops(evidence, world, bundle_test)
+    for replica in evidence.replicas:
+        if replica.pool_error:
+            stops.append(f"the trust pool of replica {replica.name} cannot be read: {replica.pool_error}")
+        stops += [
+            f"replica {replica.name}: its trust pool names {entry.path}, which cannot be used: {entry.error}; "
+            "mend or remove that entry first, a restart might not come up with it"
+            for entry in replica.pool
+            if entry.error
+        ]
+    late = gate_module.late_leaves(evidence)
+    if late:
+        when = evidence.switched_at.isoformat() if evidence.switched_at else ""
+        stops.append(
+            f"a legacy CA signed the leaves of {', '.join(late)} after the switch ({when}): somebody still issues from"
+            " it; find out who, or correct quazzar_switched_at"
+        )
+    stops += _claim_stops(evidence)
+    stops += [
+        f"the certificate of the CA {need.key[:16]}, which leaves still need, is not at hand (nodes that pin it:"
+        f" {', '.join(need.holders) or 'none'}): name a file that holds it in quazzar_legacy_ca_files"
+        for need in preserve
+        if need.key not in evidence.trusted_legacy
+    ]
+    settings = evidence.settings
+    if world == "W1" and register and settings.pin_bundle == "auto" and settings.bundle_works is False:
+        stops.append(
+            "the agents do not take a bundle, and the CP serves from the legacy CA: every node would lose its link at"
+            " its registration until the server certificate flips; set quazzar_pin_bundle: never to accept that"
+        )
+    if not settings.flip_possible:
+        stops += _unprovable(evidence, world, register)
+    return list(dict.fromkeys(stops))
+
+
+def _cp_stops(evidence: Evidence, world: str, bundle_test: str | None) -> list[str]:
+    """What is wrong with the CP itself: nothing could be proven, whatever is done."""
     stops: list[str] = []
     settings = evidence.settings
     if not evidence.replicas:
@@ -318,14 +372,6 @@ def _stops(
             stops.append(f"replica {replica.name}{where} does not serve: {replica.error}")
         if replica.active is None:
             stops.append(f"the active CA of replica {replica.name} cannot be read: {replica.error}")
-        if replica.pool_error:
-            stops.append(f"the trust pool of replica {replica.name} cannot be read: {replica.pool_error}")
-        stops += [
-            f"replica {replica.name}: its trust pool names {entry.path}, which cannot be used: {entry.error}; "
-            "mend or remove that entry first, a restart might not come up with it"
-            for entry in replica.pool
-            if entry.error
-        ]
     actives = {replica.active for replica in evidence.replicas if replica.active}
     if len(actives) > 1:
         stops.append(
@@ -342,39 +388,22 @@ def _stops(
             + ", ".join(f"{r.name}: {r.world}" for r in evidence.replicas)
             + "): make them agree, or set quazzar_cp_roll_reissues when a roll renews the server certificate"
         )
-    late = gate_module.late_leaves(evidence)
-    if late:
-        when = evidence.switched_at.isoformat() if evidence.switched_at else ""
-        stops.append(
-            f"a legacy CA signed the leaves of {', '.join(late)} after the switch ({when}): somebody still issues"
-            f" from it;"
-            " find out who, or correct quazzar_switched_at"
-        )
     examined = [node for node in evidence.nodes if node.reachable and not node.leaf_error]
     if world == "W3" and examined and all(node.to_cp == "refused" for node in examined):
         stops.append(
             "the CP serves from a CA outside of the rotation, and every node was asked to verify it by its pin: set"
             " quazzar_node_server_trust to what the agents verify it by (system, or the path of a file on the nodes)"
         )
-    stops += _claim_stops(evidence)
-    stops += [
-        f"the certificate of the CA {need.key[:16]}, which leaves still need, is not at hand (nodes that pin it:"
-        f" {', '.join(need.holders) or 'none'}): name a file that holds it in quazzar_legacy_ca_files"
-        for need in preserve
-        if need.key not in evidence.trusted_legacy
+    return stops
+
+
+def _unprovable(evidence: Evidence, world: str, register: tuple[str, ...]) -> list[str]:
+    if world != "W1" or not register or _bundles(evidence):
+        return []
+    return [
+        "no bundle is pinned, and the CP serves from the legacy CA: no registration could be proven; renew the server"
+        " certificate from the active CA first, or set quazzar_cp_flip_command"
     ]
-    if world == "W1" and register and settings.pin_bundle == "auto" and settings.bundle_works is False:
-        stops.append(
-            "the agents do not take a bundle, and the CP serves from the legacy CA: every node would lose its link"
-            " at its"
-            " registration until the server certificate flips; set quazzar_pin_bundle: never to accept that"
-        )
-    if world == "W1" and register and settings.pin_bundle == "never" and not settings.flip_possible:
-        stops.append(
-            "no bundle is pinned, and the CP serves from the legacy CA: no registration could be proven; renew the"
-            " server certificate from the active CA first, or set quazzar_cp_flip_command"
-        )
-    return list(dict.fromkeys(stops))
 
 
 def _forgetful(evidence: Evidence, open_window: tuple[str, ...], decided: gate_module.Gate) -> list[str]:

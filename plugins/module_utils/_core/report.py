@@ -24,7 +24,7 @@ from .states import STATES
 SCHEMA_VERSION = "1.0"
 
 #: What a run may be for. "drift" only looks.
-GOALS = ("drift", "open", "reregister", "close", "rotate")
+GOALS = ("drift", "open", "reregister", "close", "rotate", "rescue")
 
 
 def unfinished(plan: Plan, evidence: Evidence, goal: str) -> list[str]:
@@ -44,6 +44,13 @@ def unfinished(plan: Plan, evidence: Evidence, goal: str) -> list[str]:
         rest += not_current
     if goal == "reregister":
         rest += [line for line, name in zip(not_current, _names(not_current)) if plan.states[name].name != "bridged"]
+    if goal == "rescue":
+        chosen = evidence.settings.rescued or {node.name for node in evidence.nodes if not node.up}
+        rest += [
+            line
+            for line, name in zip(not_current, _names(not_current))
+            if name in chosen and plan.states[name].name != "bridged"
+        ]
     if goal in {"open", "reregister"}:
         rest += [f"replica {name}: the grace window is not open" for name in plan.open_window]
     if goal in {"drift", "rotate", "close"}:

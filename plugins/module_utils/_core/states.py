@@ -49,7 +49,10 @@ def pins_active(node: Node, active: str | None) -> bool:
 
 
 def is_foreign(node: Node, evidence: Evidence) -> bool:
-    """No CA that is believed signed its leaf, and it pins none: it may belong to another CP, or to an attacker."""
+    """No CA that is believed signed its leaf, and it pins none: it may belong to another CP, or to an attacker. Unless
+    the operator says that it is ours."""
+    if node.name in evidence.settings.rescued:
+        return False
     believed = frozenset(evidence.cas) - evidence.unproven
     return not (node.leaf_by - evidence.unproven) and not (frozenset(node.pins) & believed)
 

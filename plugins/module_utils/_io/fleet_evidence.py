@@ -87,6 +87,9 @@ def tenants(hostvars: t.Any, host: str, variable: str, nodes: t.Iterable[str]) -
 
 def raw_evidence(options: Options, hostvars: t.Any) -> Raw:
     """Everything that was gathered for the frozen list. InputError when a file or an option cannot be used."""
+    strangers = sorted({*options["rescued"]} - {*options["nodes"]})
+    if strangers:
+        raise InputError(f"quazzar_rescue_nodes names {', '.join(strangers)}, which is no host of quazzar_nodes")
     claims, witnesses, notes = _claims(options)
     registry = registered(hostvars, options["registry_host"], options["registry_var"], "registry")
     nodes = {name: registered(hostvars, name, options["node_var"], "node") for name in options["nodes"]}
@@ -119,6 +122,7 @@ def settings(options: Options) -> Settings:
         leaf_lifetime=durations.parse(options["leaf_lifetime"], "leaf_lifetime"),
         switched_at=parse_time(options["switched_at"], "switched_at"),
         legacy_probes=options["legacy_probes"],
+        rescued=frozenset(options["rescued"]),
     )
 
 

@@ -373,6 +373,44 @@ class TestPins:
         assert made.register == ("n1",)
 
 
+class TestRescue:
+    def test_only_what_has_no_link_is_registered_and_the_control_panel_is_left_alone(self) -> None:
+        down = {"to_cp": "refused", "to_node": "refused", "beat": False}
+        over = legacy("n3", leaf_not_after=NOW - DAY, **down)
+        seen = evidence(legacy("n1"), legacy("n2", **down), over, node("n4"), replicas=(replica(world="W4"),))
+        made = plan.make_rescue(seen)
+        assert made.register == ("n2", "n3")
+        assert (made.open_window, made.flip, made.close_window, made.preserve) == ((), (), (), ())
+        # no quorum, no certificate at hand: nothing of that is needed
+        assert made.stops == () and plan.make(seen).stops != ()
+        assert [line.split(":")[0] for line in report.unfinished(made, seen, "rescue")] == ["n2", "n3"]
+
+    def test_a_node_that_nobody_knows_is_rescued_only_when_it_is_named(self) -> None:
+        lost = legacy("n1", leaf_by=frozenset(), pins=(OUTSIDE,), to_cp="refused", to_node="refused", beat=False)
+        seen = evidence(lost, node("n2"), cas={ACTIVE: ca(ACTIVE)})
+        assert (plan.make_rescue(seen).register, plan.make_rescue(seen).states["n1"].name) == ((), "foreign")
+        named = replace(seen, settings=Settings(rescued=frozenset({"n1"})))
+        assert (plan.make_rescue(named).register, plan.make_rescue(named).states["n1"].name) == (("n1",), "stranded")
+
+    def test_whoever_is_named_is_moved_though_its_link_is_up_and_nobody_else_is(self) -> None:
+        seen = evidence(legacy("n1"), legacy("n2", beat=False), settings=Settings(rescued=frozenset({"n1"})))
+        made = plan.make_rescue(seen)
+        assert made.register == ("n1",)
+        assert [line.split(":")[0] for line in report.unfinished(made, seen, "rescue")] == ["n1"]
+
+    def test_a_pin_is_all_that_a_registered_node_may_lack(self) -> None:
+        seen = evidence(node(pins=(OLD,), to_cp="refused", beat=False), settings=Settings(pin_bundle="never"))
+        assert (plan.make_rescue(seen).push_pins, plan.make_rescue(seen).register) == (("n1",), ())
+
+    def test_what_is_wrong_with_the_control_panel_stops_it(self) -> None:
+        lost = legacy("n1", beat=False)
+        broken = replica("cp2", listening=False, error="connection refused", world="unknown")
+        stops = plan.make_rescue(evidence(lost, replicas=(replica(), broken))).stops
+        assert stops == ("replica cp2 (cp:8443) does not serve: connection refused",)
+        alone = evidence(lost, replicas=(replica(world="W1"),), settings=Settings(pin_bundle="never"))
+        assert any("no registration could be proven" in stop for stop in plan.make_rescue(alone).stops)
+
+
 class TestProbes:
     def test_the_first_nodes_keep_their_identity(self) -> None:
         made = plan.make(evidence(*(legacy(f"n{number}") for number in range(4)), claims=ACCEPTED))
