@@ -201,3 +201,15 @@ def test_an_expired_leaf_is_refused_in_those_words(fleet: Any) -> None:
     fleet.option("leaf_lifetime=90d")
     assert fleet.register("node01")[0] == 200
     fleet.settle(node01=True)
+
+
+def test_hundreds_of_nodes_beat_in_one_process(start_lab: Callable[..., Any]) -> None:
+    """50 handshakes a second; the CP keeps up, so no beat is lost but what the machine itself gave no time for."""
+    made = start_lab("heartbeat=4", nodes=200)
+    assert len({node["address"] for node in made.facts["nodes"]}) == 200
+
+    def beats() -> list[dict[str, Any]]:
+        return list(lab.beats(str(made.layout.root), since=0, mark=False)["nodes"].values())
+
+    made.until(lambda: min(entry["delivered"] for entry in beats()) >= 2, "two beats of every node")
+    assert [entry for entry in beats() if entry["missed_since_up"] > entry["starved"]] == []
