@@ -22,6 +22,13 @@ PROOF = {
     "replica": {"type": "str", "required": True},
     "after": {"type": "str", "required": True, "choices": ["accepted", "refused", "unknown"]},
     "detail": {"type": "str", "default": ""},
+    "at": {"type": "str", "default": ""},
+}
+
+REVOCATION = {
+    "worked": {"type": "bool", "default": False},
+    "tokens": {"type": "str", "choices": ["open", "revoked", "confirmed"], "default": "open", "no_log": False},
+    "problems": {"type": "list", "elements": "str", "default": []},
 }
 
 RUN = {
@@ -31,7 +38,10 @@ RUN = {
     "owner": {"type": "str", "default": ""},
     "halt": {"type": "str", "default": ""},
     "negative_proof": {"type": "list", "elements": "dict", "options": PROOF, "default": []},
+    "revocation": {"type": "dict", "options": REVOCATION},
 }
+
+MAKERS = {"rescue": plan.make_rescue, "revoke": plan.make_revoke}
 
 
 class ActionModule(EvidenceAction):
@@ -64,13 +74,15 @@ class ActionModule(EvidenceAction):
         "heartbeat_source": {"type": "str", "choices": ["registry", "agent"], "default": "registry"},
         "waivers_file": {"type": "path"},
         "rescued": {"type": "list", "elements": "str", "default": []},
+        "compromised": {"type": "list", "elements": "str", "default": []},
+        "compromised_at": {"type": "str"},
         "run": {"type": "dict", "options": RUN, "default": {}},
     }
 
     def perform(self, options: dict[str, t.Any]) -> Result:
         raw = fleet_evidence.raw_evidence(options, self.task_vars["hostvars"])
         taken = intake.gather(raw, fleet_evidence.settings(options), utc_now())
-        made = (plan.make_rescue if options["goal"] == "rescue" else plan.make)(taken.evidence)
+        made = MAKERS.get(options["goal"], plan.make)(taken.evidence)
         document = report.document(made, taken.evidence, goal=options["goal"], extra=options["run"])
         return {
             "changed": False,

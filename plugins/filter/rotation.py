@@ -43,6 +43,7 @@ def negative_proof(results: t.Sequence[Result], replica: str) -> list[dict[str, 
             "replica": replica,
             "after": str(result["node"]["handshake"]["to_node"]),
             "detail": str(result["node"]["handshake"]["to_node_detail"]),
+            "at": str(result["node"].get("taken_at") or ""),
         }
         for result in results
     ]

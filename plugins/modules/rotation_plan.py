@@ -39,9 +39,9 @@ options:
         also for an open gate; V(open) asks for an open grace window; V(reregister) for nodes that are on the active CA.
       - >-
         V(rescue) asks for a link of every node that has none, or of those in O(rescued), and plans nothing but their pins and
-        registrations.
+        registrations. V(revoke) asks that nothing trusts O(compromised) any more, neither a replica nor a node.
     type: str
-    choices: [drift, open, reregister, close, rotate, rescue]
+    choices: [drift, open, reregister, close, rotate, rescue, revoke]
     default: drift
   nodes:
     description: >-
@@ -175,6 +175,16 @@ options:
     type: list
     elements: str
     default: []
+  compromised:
+    description: >-
+      For the goal V(revoke): SHA-256 fingerprints of the CA certificates whose key is in wrong hands. The plan is then to end all trust in
+      them at once.
+    type: list
+    elements: str
+    default: []
+  compromised_at:
+    description: Since when, in RFC 3339. Leaves by O(compromised) that are younger are named in RV(report).
+    type: str
   run:
     description: What the run knows about itself, for RV(report).
     type: dict
@@ -223,6 +233,28 @@ options:
             description: How the answer showed.
             type: str
             default: ""
+          at:
+            description: When it was asked, in RFC 3339.
+            type: str
+            default: ""
+      revocation:
+        description: For the goal V(revoke), what was done about it.
+        type: dict
+        suboptions:
+          worked:
+            description: Whether there was anything to do.
+            type: bool
+            default: false
+          tokens:
+            description: What became of the open registration tokens.
+            type: str
+            choices: [open, revoked, confirmed]
+            default: open
+          problems:
+            description: What could not be shown.
+            type: list
+            elements: str
+            default: []
 seealso:
   - module: quazzar.ca_rotation.node_info
   - module: quazzar.ca_rotation.cp_info

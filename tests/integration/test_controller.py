@@ -17,7 +17,15 @@ def test_a_limit_keeps_the_controller_and_the_gate(fleet):
     before = made.digest()
 
     # without the controller nothing would run, and all would look fine
-    for name in ("drift_report", "ca_rotate", "grace_open", "nodes_reregister", "grace_close", "nodes_rescue"):
+    for name in (
+        "drift_report",
+        "ca_rotate",
+        "grace_open",
+        "nodes_reregister",
+        "grace_close",
+        "nodes_rescue",
+        "ca_revoke",
+    ):
         run = made.play(name, "--limit", "node01", status=None)
         assert run.status != 0
         assert run.says("--limit node01 leaves out the controller, which holds the plan, the gate and the report")

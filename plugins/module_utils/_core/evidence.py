@@ -198,7 +198,8 @@ class Node:
 @dataclass(frozen=True)
 class Settings:
     """What the operator decided. Durations are timedeltas. ``rescued``: the nodes to rescue, which are the operator's
-    whatever CA they come from (empty: every node without a link whose CA is known)."""
+    whatever CA they come from (empty: every node without a link whose CA is known). ``compromised``: SHA-256 digests of
+    the CA certificates whose key is in wrong hands."""
 
     pin_bundle: str = "auto"
     bundle_works: bool | None = None
@@ -211,6 +212,8 @@ class Settings:
     legacy_probes: int = 2
     batches: tuple[object, ...] = (1, "5%", "25%")
     rescued: frozenset[str] = frozenset()
+    compromised: frozenset[str] = frozenset()
+    compromised_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -238,6 +241,13 @@ class Evidence:
     @property
     def pool_keys(self) -> frozenset[str]:
         return frozenset(key for replica in self.replicas for key in replica.pool_keys) - {self.active or ""}
+
+    @property
+    def compromised(self) -> frozenset[str]:
+        """CAs that nothing may trust from now on, whatever still needs them."""
+        seen = frozenset(key for key, ca in self.cas.items() if ca.sha256 in self.settings.compromised)
+        # The key of a CA whose certificate nobody has seen is its digest.
+        return seen | self.settings.compromised
 
     @property
     def accepted(self) -> frozenset[str]:

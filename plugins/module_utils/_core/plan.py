@@ -57,6 +57,7 @@ class Plan:
     flip: tuple[str, ...]
     flip_first: bool
     close_window: tuple[str, ...]
+    retire: dict[str, tuple[str, ...]]
     narrow_pins: tuple[str, ...]
     waiting_without_link: tuple[str, ...]
 
@@ -107,6 +108,7 @@ def make(evidence: Evidence) -> Plan:
         flip=flip,
         flip_first=bool(flip) and _flips_first(evidence, world, register),
         close_window=close,
+        retire={r.name: tuple(entry.path for entry in r.retirable) for r in evidence.replicas if r.name in close},
         narrow_pins=narrow,
         waiting_without_link=_without_link(evidence, world, push),
     )
@@ -129,12 +131,68 @@ def make_rescue(evidence: Evidence) -> Plan:
     )  # fmt: skip
 
 
+def make_revoke(evidence: Evidence) -> Plan:
+    """What ends all trust in a compromised CA: at once and without asking the gate, because every minute of it is a
+    minute for whoever holds its key. Nodes that live on it have no link until they are registered again."""
+    made = make(evidence)
+    bad = evidence.compromised
+    retire = {
+        replica.name: tuple(entry.path for entry in replica.pool if bad & frozenset(entry.keys))
+        for replica in evidence.replicas
+    }
+    last_the_down = sorted(evidence.replicas, key=lambda replica: not replica.listening)
+    close = tuple(replica.name for replica in last_the_down if retire[replica.name] or replica.forgets)
+    by_name = {node.name: node for node in evidence.nodes}
+    register = tuple(name for name in made.register if by_name[name].leaf_by & bad or not by_name[name].up)
+    push = tuple(
+        node.name
+        for node in evidence.nodes
+        if _alive(node, evidence) and (bad & frozenset(node.pins) or not pins_active(node, evidence.active))
+    )
+    kept = sum(1 for node in evidence.nodes if node.kept_identity)
+    able = [
+        name
+        for name in register
+        if by_name[name].leaf_by & bad and not expired(by_name[name], evidence.now) and not by_name[name].kept_identity
+    ]
+    flip = tuple(r.name for r in evidence.replicas if r.listening and r.serving_root in bad)
+    return replace(
+        made,
+        stops=tuple(_revoke_stops(evidence, made.world)),
+        preserve=(), open_window=(), bundle_test=None, push_pins=push, register=register, flip=flip, flip_first=False,
+        keep_identity=tuple(able[: max(0, evidence.settings.legacy_probes - kept)]),
+        close_window=close, retire={name: retire[name] for name in close}, narrow_pins=(),
+        waiting_without_link=tuple(name for name in register if by_name[name].up),
+    )  # fmt: skip
+
+
+def _revoke_stops(evidence: Evidence, world: str) -> list[str]:
+    # A replica that is down lets nobody in, and must not keep the others from being closed to the thief.
+    serving = tuple(replica for replica in evidence.replicas if replica.listening) or evidence.replicas
+    stops = _cp_stops(replace(evidence, replicas=serving), "" if world == "mixed" else world, None)
+    if not evidence.settings.compromised:
+        stops.append("no CA is named to be revoked: set quazzar_compromised_cas to the SHA-256 of its certificate")
+    if evidence.active in evidence.compromised:
+        name = evidence.cas[evidence.active or ""].sha256[:16]
+        stops.append(
+            f"the compromised CA {name} is the active one: the CP signs with it, so nothing can be moved away from it;"
+            " give the CP another CA first, then run this again"
+        )
+    elif any(r.serving_root in evidence.compromised for r in evidence.replicas) and not evidence.settings.flip_possible:
+        stops.append(
+            "the CP serves from the compromised CA: renew its server certificate from the active CA first, or set"
+            " quazzar_cp_flip_command"
+        )
+    return stops
+
+
 def serving_roots(evidence: Evidence) -> tuple[str, ...]:
     """The CAs that a node's pin must hold to accept every replica's server certificate, in the replicas' order.
 
     Empty in W3 (the pin does not matter) and in W4 (either pin will do).
     """
     roots = [r.serving_root for r in evidence.replicas if r.serving_root and r.world in {"W1", "W2"}]
+    roots = [root for root in roots if root not in evidence.compromised]
     if evidence.settings.roll_reissues and evidence.active and roots:
         roots.append(evidence.active)
     return tuple(dict.fromkeys(roots))
@@ -170,7 +228,8 @@ def _needed(evidence: Evidence) -> tuple[str, ...]:
         if node.reachable and not leaf_is_active(node, evidence.active) and not expired(node, evidence.now)
         for key in sorted(node.leaf_by)
     ]
-    return tuple(dict.fromkeys(key for key in keys if key not in evidence.refused | evidence.outdated))
+    useless = evidence.refused | evidence.outdated | evidence.compromised
+    return tuple(dict.fromkeys(key for key in keys if key not in useless))
 
 
 def _preserve(evidence: Evidence, needed: tuple[str, ...]) -> tuple[Preserve, ...]:

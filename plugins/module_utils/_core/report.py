@@ -17,14 +17,14 @@ from typing import Any
 from .evidence import Evidence, Node
 from .gate import Gate
 from .plan import WORLDS, Plan
-from .registry import format_time
+from .registry import format_time, parse_time
 from .states import STATES
 
 #: Of the JSON document; the schema is docs/report.schema.json.
 SCHEMA_VERSION = "1.0"
 
 #: What a run may be for. "drift" only looks.
-GOALS = ("drift", "open", "reregister", "close", "rotate", "rescue")
+GOALS = ("drift", "open", "reregister", "close", "rotate", "rescue", "revoke")
 
 
 def unfinished(plan: Plan, evidence: Evidence, goal: str) -> list[str]:
@@ -51,6 +51,14 @@ def unfinished(plan: Plan, evidence: Evidence, goal: str) -> list[str]:
             for line, name in zip(not_current, _names(not_current))
             if name in chosen and plan.states[name].name != "bridged"
         ]
+    if goal == "revoke":
+        rest += not_current
+        rest += [
+            f"replica {name}: the compromised CA is still in the trust pool ({', '.join(paths) or 'in memory only'})"
+            for name, paths in plan.retire.items()
+        ]
+        rest += [f"replica {name}: its server certificate is still by the compromised CA" for name in plan.flip]
+        rest += [f"replica {r.name} does not serve: {r.error}" for r in evidence.replicas if not r.listening]
     if goal in {"open", "reregister"}:
         rest += [f"replica {name}: the grace window is not open" for name in plan.open_window]
     if goal in {"drift", "rotate", "close"}:
@@ -90,6 +98,8 @@ def plan_lines(plan: Plan, evidence: Evidence) -> list[str]:
 
 def _steps(plan: Plan, evidence: Evidence) -> list[str]:
     steps: list[str] = []
+    if evidence.settings.compromised:
+        return _revoke_steps(plan)
     for need in plan.preserve:
         steps.append(f"place the legacy CA {_ca(evidence, need.key)} on the CP")
     if plan.open_window:
@@ -117,6 +127,24 @@ def _steps(plan: Plan, evidence: Evidence) -> list[str]:
         steps.append("when the gate opens, close the grace window again")
     if plan.narrow_pins:
         steps.append(f"narrow the pins of {_count(plan.narrow_pins)}")
+    return steps
+
+
+def _revoke_steps(plan: Plan) -> list[str]:
+    steps: list[str] = []
+    if plan.close_window:
+        steps.append(
+            f"take the compromised CA out of the trust pool, without asking the gate: {', '.join(plan.close_window)}"
+        )
+    if plan.waiting_without_link:
+        steps.append(f"which takes the link of {_list(plan.waiting_without_link)} until they are re-registered")
+    if plan.push_pins:
+        steps.append(f"write the active CA as the pin of {_count(plan.push_pins)}")
+    if plan.flip:
+        steps.append(f"renew the server certificate from the active CA: {', '.join(plan.flip)}")
+    if plan.register:
+        keep = f"; {_list(plan.keep_identity)} keep a copy for the negative proof" if plan.keep_identity else ""
+        steps.append(f"re-register {_count(plan.register)} at full speed{keep}")
     return steps
 
 
@@ -171,6 +199,7 @@ def summary_lines(plan: Plan, evidence: Evidence, document: Mapping[str, Any]) -
         f" ({proof['detail']})"
         for proof in document["negative_proof"]
     ]
+    lines += _revocation_lines(document["revocation"])
     lines += [f"Duplicate instances of {item['name']}: {', '.join(item['ids'])}" for item in document["duplicates"]]
     lines += [f"Waiver: {w['node']} until {w['expires']}, {w['reason']} ({w['owner']})" for w in document["waivers"]]
     lines.append(
@@ -187,6 +216,9 @@ def document(plan: Plan, evidence: Evidence, *, goal: str, extra: Mapping[str, A
         node.leaf_not_after for node in evidence.nodes if node.leaf_not_after and evidence.active not in node.leaf_by
     ]
     rest = unfinished(plan, evidence, goal)
+    revocation = _revocation(evidence, extra) if goal == "revoke" else None
+    if revocation:
+        rest += revocation["open"]
     if extra.get("halt"):
         rest = list(dict.fromkeys([str(extra["halt"]), *rest]))
     return {
@@ -263,7 +295,59 @@ def document(plan: Plan, evidence: Evidence, *, goal: str, extra: Mapping[str, A
             for w in evidence.waivers
         ],
         "negative_proof": list(extra.get("negative_proof") or []),
+        "revocation": revocation,
     }
+
+
+def _revocation(evidence: Evidence, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """What a revocation owes: how long the compromised CA was trusted on, and what cannot be known."""
+    told: Mapping[str, Any] = extra.get("revocation") or {}
+    began = parse_time(str(extra.get("started") or ""), "started")
+    refused: dict[str, datetime] = {}
+    for proof in extra.get("negative_proof") or ():
+        at = parse_time(str(proof.get("at") or ""), "at")
+        if proof["after"] == "refused" and at is not None:
+            refused[proof["replica"]] = min(at, refused.get(proof["replica"], at))
+    proven = all(replica.name in refused for replica in evidence.replicas)
+    since = evidence.settings.compromised_at
+    left = [str(problem) for problem in told.get("problems") or ()]
+    if told.get("worked") and evidence.settings.legacy_probes and not proven:
+        missing = [replica.name for replica in evidence.replicas if replica.name not in refused]
+        left.append(f"not proven: no identity of the compromised CA was shown to be refused by {', '.join(missing)}")
+    if told.get("tokens") == "open":
+        left.append(
+            "revoke every open registration token in the Control Panel, because whoever had the CA's key may hold one;"
+            " then run this again with quazzar_tokens_revoked: true"
+        )
+    measured = (max(refused.values()) - began).total_seconds() if refused and proven and began else None
+    return {
+        "compromised": sorted(evidence.settings.compromised),
+        "compromised_at": _time(since),
+        "untrusted": {name: format_time(at) for name, at in sorted(refused.items())},
+        "seconds_to_untrust": None if measured is None else int(measured),
+        "tokens": str(told.get("tokens") or "open"),
+        "suspicious_leaves": [
+            {"node": node.name, "not_before": _time(node.leaf_not_before)}
+            for node in evidence.nodes
+            if since and node.leaf_not_before and node.leaf_not_before > since and node.leaf_by & evidence.compromised
+        ],
+        "open": left,
+    }
+
+
+def _revocation_lines(revocation: Mapping[str, Any] | None) -> list[str]:
+    if revocation is None:
+        return []
+    seconds = revocation["seconds_to_untrust"]
+    late = revocation["suspicious_leaves"]
+    took = "not measured in this run" if seconds is None else f"{seconds} s from the start of the run"
+    return [
+        f"Time to untrust: {took}.",
+        f"Registration tokens: {revocation['tokens']}.",
+        f"Leaves by the compromised CA from after {revocation['compromised_at'] or 'an unknown time'}: "
+        + (", ".join(f"{item['node']} ({item['not_before']})" for item in late) or "none seen")
+        + ". Certificates that a thief has made for himself cannot be listed.",
+    ]
 
 
 def _node(node: Node, plan: Plan) -> dict[str, Any]:

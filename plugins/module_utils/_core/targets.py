@@ -53,7 +53,7 @@ def of(made: plan.Plan, taken: intake.Intake) -> dict[str, Any]:
             for name in made.open_window
         },
         "close_window": list(made.close_window),
-        "retire": {name: [entry.path for entry in by_name[name].retirable] for name in made.close_window},
+        "retire": {name: list(paths) for name, paths in made.retire.items()},
         "bundle_test": [made.bundle_test] if made.bundle_test else [],
         "bundle": bundle,
         # In W1 the first certificate is the one that the agents know already: only the other order is a test.

@@ -123,6 +123,8 @@ def settings(options: Options) -> Settings:
         switched_at=parse_time(options["switched_at"], "switched_at"),
         legacy_probes=options["legacy_probes"],
         rescued=frozenset(options["rescued"]),
+        compromised=frozenset(normalise_fingerprint(text) for text in options["compromised"]),
+        compromised_at=parse_time(options["compromised_at"], "compromised_at"),
     )
 
 

@@ -57,9 +57,10 @@ def test_claims_of_the_pins_that_could_be_read() -> None:
 
 
 def test_what_a_replica_said_to_the_kept_identities() -> None:
-    results = [{"item": "n1", "node": {"handshake": {"to_node": "refused", "to_node_detail": "alert 42"}}}]
+    at, shaken = "2026-05-04T12:00:40Z", {"to_node": "refused", "to_node_detail": "alert 42"}
+    results = [{"item": "n1", "node": {"handshake": shaken, "taken_at": at}}]
     assert rotation.negative_proof(results, "cp1") == [
-        {"node": "n1", "replica": "cp1", "after": "refused", "detail": "alert 42"}
+        {"node": "n1", "replica": "cp1", "after": "refused", "detail": "alert 42", "at": at}
     ]
 
 

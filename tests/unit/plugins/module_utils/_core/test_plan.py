@@ -411,6 +411,66 @@ class TestRescue:
         assert any("no registration could be proven" in stop for stop in plan.make_rescue(alone).stops)
 
 
+class TestRevoke:
+    BAD = Settings(compromised=frozenset({OLD}), flip_possible=True)
+
+    def test_the_gate_is_not_asked_and_nothing_is_preserved(self) -> None:
+        theirs = entry(THEIRS, retirable=False, path="/etc/theirs.pem")
+        elsewhere = entry(OLD, retirable=False, path="/etc/old.pem")
+        pools = (replica("cp1", pool=[theirs, entry(OLD)]), replica("cp2", pool=[elsewhere]))
+        nodes = (legacy("n1"), node("n2"), unreachable("n3"))
+        seen = evidence(*nodes, replicas=pools, settings=self.BAD, claims=ACCEPTED)
+        made = plan.make_revoke(seen)
+        assert made.stops == () and not made.gate.open
+        assert made.close_window == ("cp1", "cp2")
+        assert made.retire == {"cp1": (entry(OLD).path,), "cp2": ("/etc/old.pem",)}
+        assert (made.register, made.push_pins, made.keep_identity) == (("n1",), ("n1",), ("n1",))
+        assert (made.open_window, made.preserve, plan.bundle(seen)) == ((), (), (ACTIVE,))
+        assert made.waiting_without_link == ("n1",)
+
+    def test_it_never_enters_a_pool_or_a_pin(self) -> None:
+        nodes = (legacy("n1"), legacy("n2", OLDER))
+        seen = evidence(*nodes, replicas=(replica(world="W1"),), settings=self.BAD, claims=ACCEPTED)
+        made = plan.make_revoke(seen)
+        assert made.open_window == () and OLD not in {*plan.bundle(seen), *plan.registration_pin(seen, "W1")}
+        assert (made.flip, made.flip_first) == (("cp1",), False)
+        # a node on another legacy CA that has its link is not its business
+        assert made.register == ("n1",)
+
+    def test_a_ca_whose_certificate_nobody_has_is_known_by_its_digest(self) -> None:
+        seen = evidence(legacy("n1", THEIRS), settings=Settings(compromised=frozenset({THEIRS})))
+        assert plan.make_revoke(seen).register == ("n1",)
+
+    def test_the_active_ca_cannot_be_revoked(self) -> None:
+        seen = evidence(node(), settings=Settings(compromised=frozenset({ACTIVE})))
+        assert plan.make_revoke(seen).stops == (
+            f"the compromised CA {ACTIVE[:16]} is the active one: the CP signs with it, so nothing can be moved away"
+            " from it; give the CP another CA first, then run this again",
+        )
+
+    def test_it_has_to_be_named(self) -> None:
+        assert "set quazzar_compromised_cas" in plan.make_revoke(evidence(legacy())).stops[0]
+
+    def test_what_serves_from_it_must_be_renewed(self) -> None:
+        fixed = replace(self.BAD, flip_possible=False)
+        serving = evidence(legacy(), replicas=(replica(world="W1"),), settings=fixed)
+        assert any("renew its server certificate from the active CA" in s for s in plan.make_revoke(serving).stops)
+        halves = replace(serving, replicas=(replica("cp1", "W1"), replica("cp2")), settings=self.BAD)
+        assert (plan.make_revoke(halves).stops, plan.make_revoke(halves).flip) == ((), ("cp1",))
+
+    def test_a_replica_that_is_down_is_no_reason_to_wait_and_comes_last(self) -> None:
+        down = replica("cp1", listening=False, error="connection refused", world="unknown", pool=[entry(OLD)])
+        seen = evidence(legacy(), replicas=(down, replica("cp2", pool=[entry(OLD)])), settings=self.BAD)
+        made = plan.make_revoke(seen)
+        assert (made.stops, made.close_window) == ((), ("cp2", "cp1"))
+        assert "replica cp1 does not serve: connection refused" in report.unfinished(made, seen, "revoke")
+        assert plan.make_revoke(replace(seen, replicas=(down,))).stops
+
+    def test_a_fleet_that_does_not_know_it_has_nothing_to_do(self) -> None:
+        made = plan.make_revoke(evidence(node(), settings=self.BAD))
+        assert made.idle and made.stops == ()
+
+
 class TestProbes:
     def test_the_first_nodes_keep_their_identity(self) -> None:
         made = plan.make(evidence(*(legacy(f"n{number}") for number in range(4)), claims=ACCEPTED))

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core import plan, report
-from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.evidence import Claim, Evidence
+from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.evidence import Claim, Evidence, Settings
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.states import STATES
 from ansible_collections.quazzar.ca_rotation.tests.unit.plugins.module_utils._core.fleets import (
     ACTIVE,
@@ -25,6 +25,7 @@ from ansible_collections.quazzar.ca_rotation.tests.unit.plugins.module_utils._co
     OLD,
     OVER,
     PLANTED,
+    SWITCHED,
     THEIRS,
     ca,
     entry,
@@ -49,7 +50,9 @@ RUN = {
     "ticket": "CHG-1",
     "owner": "ops",
     "halt": "",
-    "negative_proof": [{"node": "n1", "replica": "cp1", "after": "refused", "detail": "alert 42"}],
+    "negative_proof": [
+        {"node": "n1", "replica": "cp1", "after": "refused", "detail": "alert 42", "at": "2026-05-04T12:00:40Z"}
+    ],
 }
 BUSY = evidence(
     node("n1", pins=(ACTIVE, OLD), clock_skew=-3.5),
@@ -198,7 +201,8 @@ class TestUnfinished:
         ],
     )  # fmt: skip
     def test_what_each_goal_asks_for(self, seen: Evidence, goals: set[str]) -> None:
-        assert {goal for goal in report.GOALS if self.rest(seen, goal)} == goals
+        # A revocation has a plan of its own: see below.
+        assert {goal for goal in report.GOALS if self.rest(seen, goal)} - {"revoke"} == goals - {"revoke"}
 
     def test_a_waived_node_is_no_work(self) -> None:
         assert self.rest(evidence(node("n2"), unreachable(), waivers=(waiver("n1"),)), "rotate") == []
@@ -269,3 +273,52 @@ class TestLines:
             "Waiver: n9 until 2026-05-05T12:00:00Z, in storage (ops)",
             "Finished.",
         ]
+
+
+class TestRevocation:
+    BAD = Settings(compromised=frozenset({OLD}), compromised_at=SWITCHED - timedelta(days=20))
+
+    def document(self, *nodes: t.Any, run: dict[str, t.Any] | None = None, **more: t.Any) -> dict[str, t.Any]:
+        seen = evidence(*nodes, settings=self.BAD, **more)
+        return report.document(plan.make_revoke(seen), seen, goal="revoke", extra={**RUN, **(run or {})})
+
+    def test_how_long_the_ca_was_trusted_on_is_measured_to_the_last_replica(self) -> None:
+        asked = {"cp1": "2026-05-04T12:01:00Z", "cp2": "2026-05-04T12:02:00Z"}
+        proofs = [{**RUN["negative_proof"][0], "replica": name, "at": at} for name, at in asked.items()]
+        both = (replica("cp1"), replica("cp2"))
+        run = {"negative_proof": proofs, "revocation": {"worked": True, "tokens": "revoked"}}
+        found = self.document(node(), replicas=both, run=run)
+        assert (found["revocation"]["seconds_to_untrust"], found["finished"]) == (120, True)
+        assert found["revocation"]["untrusted"] == asked
+        VALIDATOR.validate(json.loads(json.dumps(found)))
+        lines = report.summary_lines(plan.make(evidence(node())), evidence(node()), found)
+        assert "Time to untrust: 120 s from the start of the run." in lines
+
+    def test_a_replica_without_a_refusal_is_not_proven(self) -> None:
+        run = {"revocation": {"worked": True, "tokens": "revoked", "problems": ["cp2: found accepted"]}}
+        found = self.document(node(), replicas=(replica("cp1"), replica("cp2")), run=run)
+        assert found["unfinished"] == [
+            "cp2: found accepted",
+            "not proven: no identity of the compromised CA was shown to be refused by cp2",
+        ]
+        assert found["revocation"]["seconds_to_untrust"] is None
+        nothing_to_do = self.document(node(), run={"negative_proof": [], "revocation": {"tokens": "confirmed"}})
+        assert nothing_to_do["finished"] is True
+
+    def test_tokens_are_open_until_somebody_says_otherwise(self) -> None:
+        found = self.document(node(), run={"revocation": {"worked": True, "tokens": "open"}})
+        assert found["revocation"]["tokens"] == "open"
+        assert "run this again with quazzar_tokens_revoked: true" in found["unfinished"][0]
+
+    def test_young_leaves_by_that_ca_are_named(self) -> None:
+        young = legacy("n2", leaf_not_before=SWITCHED - DAY)
+        found = self.document(legacy("n1", leaf_not_before=SWITCHED - timedelta(days=30)), young)
+        assert [item["node"] for item in found["revocation"]["suspicious_leaves"]] == ["n2"]
+        assert [line.split(":")[0] for line in found["unfinished"][:2]] == ["n1", "n2"]
+
+    def test_what_still_trusts_it_is_named(self) -> None:
+        foreign_entry = entry(OLD, retirable=False, path="/etc/old.pem")
+        stuck = replica("cp2", advertised=2)
+        found = self.document(node(), replicas=(replica("cp1", pool=[foreign_entry]), stuck))
+        assert "replica cp1: the compromised CA is still in the trust pool (/etc/old.pem)" in found["unfinished"]
+        assert "replica cp2: the compromised CA is still in the trust pool (in memory only)" in found["unfinished"]

@@ -1,0 +1,83 @@
+# Copyright (c) 2026, Quazzar CA Rotation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A CA whose key is in wrong hands: nothing trusts it any more, whoever loses a link by it, and every node is moved."""
+
+from __future__ import annotations
+
+import pytest
+
+from quazzar_lab import lab
+
+pytestmark = pytest.mark.integration
+
+
+def test_a_compromised_ca_is_trusted_by_nothing_any_more(fleet):
+    made = fleet(4, "W1", options=["token_revoke_path=/api/fleet/tokens/{id}"])
+    pools = made.environments()
+    made.accident()
+    made.play("grace_open")
+    made.connected()
+    old, new = (ca["sha256"] for ca in made.cas())
+    before = made.digest()
+
+    # it has to be named, it must not be the active one, and --check names whose link it takes
+    run = made.play("ca_revoke", status=2)
+    assert run.says("no CA is named to be revoked: set quazzar_compromised_cas to the SHA-256 of its certificate")
+    run = made.play("ca_revoke", status=2, quazzar_compromised_cas=[new])
+    assert run.says(f"the compromised CA {new[:16]} is the active one") and run.says("give the CP another CA first")
+    run = made.play("ca_revoke", "--check", "--diff", quazzar_compromised_cas=[old])
+    assert run.says("1. take the compromised CA out of the trust pool, without asking the gate: cp1, cp2")
+    assert run.says("2. which takes the link of node01, node02, node03, node04 until they are re-registered")
+    assert made.digest() == before
+
+    # one node is down, and who revokes the tokens is open
+    made.power_off("node04")
+    stolen = {"quazzar_compromised_cas": [old], "quazzar_compromised_at": "2020-01-01T00:00:00Z"}
+    run = made.play("ca_revoke", status=2, **stolen)
+    assert made.loaded() == {"cp1": [], "cp2": []} and made.environments() == pools
+    assert run.states == dict.fromkeys(["node01", "node02", "node03"], "current") | {"node04": "unreachable"}
+    assert run.batches[-1].startswith("3 of 3 nodes done, 0 left, 0 failed") and len(run.batches) == 1
+    revocation = run.report["revocation"]
+    assert sorted(revocation["untrusted"]) == ["cp1", "cp2"] and 0 < revocation["seconds_to_untrust"] < run.seconds
+    assert run.says(f"Time to untrust: {revocation['seconds_to_untrust']} s from the start of the run.")
+    assert revocation["tokens"] == "open" and run.says("revoke every open registration token in the Control Panel")
+    assert {name: made.node_file(name, "ca.crt").read_bytes() for name in made.names[:3]} == dict.fromkeys(
+        made.names[:3], made.pair(2).pem
+    )
+    assert not list(made.layout.nodes.glob("*/var/lib/quazzar/rotation-probe/*"))
+    made.connected("node01", "node02", "node03")
+
+    # it is back: moved by the next run, which revokes the tokens that are named
+    made.power_on("node04")
+    token = lab.mint_token(str(made.dir), tenant="", expires_in=None, uses=1)
+    made.group_vars["all"]["quazzar_cp_token_revoke_request"] = {"method": "DELETE", "path": "fleet/tokens/{id}"}
+    run = made.play("ca_revoke", quazzar_revoke_token_ids=[token["id"]], **stolen)
+    assert run.report["finished"] and set(run.states.values()) == {"current"}
+    assert run.report["revocation"]["tokens"] == "revoked"
+    assert [row["revoked"] for row in made.tokens() if row["id"] == token["id"]] == [1]
+    made.connected()
+
+    # again: nothing to do
+    run = made.play("ca_revoke", quazzar_tokens_revoked=True, **stolen)
+    assert set(run.changed.values()) == {0} and run.says("Nothing to do.") and run.report["finished"]
+    assert run.report["revocation"]["tokens"] == "confirmed"
+
+
+def test_a_replica_that_does_not_come_up_without_it_is_left_without_it(fleet):
+    made = fleet(2, "W2")
+    pools = made.environments()
+    made.accident()
+    made.play("grace_open")
+    opened = made.environments()
+    made.fault("cp1", "no-boot", count=1)
+    run = made.play("ca_revoke", status=2, quazzar_compromised_cas=[made.cas()[0]["sha256"]])
+    assert run.says("The compromised CA was not put back; replicas after cp1 were not touched and may still trust it.")
+    assert made.environments() == {"cp1": pools["cp1"], "cp2": opened["cp2"]}
+    assert run.batches == [] and any("cp2: the compromised CA is still in the" in r for r in run.report["unfinished"])
+
+    lab.restart(str(made.dir), "cp1")
+    run = made.play("ca_revoke", quazzar_compromised_cas=[made.cas()[0]["sha256"]], quazzar_tokens_revoked=True)
+    assert run.report["finished"] and made.environments() == pools
+    made.connected()
