@@ -53,8 +53,12 @@ def is_foreign(node: Node, evidence: Evidence) -> bool:
     the operator says that it is ours."""
     if node.name in evidence.settings.rescued:
         return False
-    believed = frozenset(evidence.cas) - evidence.unproven
-    return not (node.leaf_by - evidence.unproven) and not (frozenset(node.pins) & believed)
+    # Who may have enough leaves to be trusted again is another question: what lies beside the CP, or was named as
+    # compromised, is a CA of this fleet's past.
+    past = evidence.compromised.union(*(replica.beside for replica in evidence.replicas))
+    doubted = evidence.unproven - past
+    believed = (frozenset(evidence.cas) | past) - doubted
+    return not (node.leaf_by - doubted) and not (frozenset(node.pins) & believed)
 
 
 def link_reason(node: Node) -> str:

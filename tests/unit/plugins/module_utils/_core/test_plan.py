@@ -392,6 +392,18 @@ class TestRescue:
         named = replace(seen, settings=Settings(rescued=frozenset({"n1"})))
         assert (plan.make_rescue(named).register, plan.make_rescue(named).states["n1"].name) == (("n1",), "stranded")
 
+    def test_a_ca_that_lies_beside_the_control_panel_is_of_the_fleets_past(self) -> None:
+        # After the strip one node alone is no quorum for the CA that it was on.
+        alone = Claim(OLD, OLD, "/legacy/old.crt", ("it signed the leaf of one node only",))
+        lost = legacy("n1", to_cp="refused", to_node="refused", beat=False)
+        seen = evidence(lost, claims=(alone,), cas={ACTIVE: ca(ACTIVE), OLD: ca(OLD)})
+        assert plan.make_rescue(seen).states["n1"].name == "foreign"
+        beside = replace(seen, replicas=(replica(beside={OLD: "/legacy/old.crt"}),))
+        assert (plan.make_rescue(beside).register, plan.make_rescue(beside).states["n1"].name) == (("n1",), "stranded")
+        assert plan.make(beside).open_window == ()
+        revoked = replace(seen, settings=Settings(compromised=frozenset({OLD})))
+        assert plan.make_revoke(revoked).register == ("n1",)
+
     def test_whoever_is_named_is_moved_though_its_link_is_up_and_nobody_else_is(self) -> None:
         seen = evidence(legacy("n1"), legacy("n2", beat=False), settings=Settings(rescued=frozenset({"n1"})))
         made = plan.make_rescue(seen)
