@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core import intake, plan, report, targets
@@ -95,6 +96,7 @@ class ActionModule(EvidenceAction):
             "unfinished": document["unfinished"],
             "up": [node.name for node in taken.evidence.nodes if node.up],
             "gate_open": made.gate.open,
+            "damage": [dataclasses.asdict(item) for item in plan.damage(made, taken.evidence)],
             "lines": report.plan_lines(made, taken.evidence),
             "gate_lines": report.gate_lines(made.gate),
             "drift_lines": report.drift_lines(made, taken.evidence),

@@ -371,6 +371,29 @@ gate_open:
   returned: success
   type: bool
   sample: false
+damage:
+  description: What the acts of the plan cost nodes that have their link, in the order of the acts.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    act:
+      description: Which kind of act, a key of RV(targets).
+      type: str
+      sample: flip_first
+    nodes:
+      description: Nodes that lose their link by it.
+      type: list
+      elements: str
+      sample: [node-1, node-2]
+    direction:
+      description: V(to_cp) when the node refuses the Control Panel then, V(to_node) when it is refused by it, V(both) for a restart.
+      type: str
+      sample: to_cp
+    until:
+      description: Until when, in words.
+      type: str
+      sample: re-registered
 lines:
   description: The plan as an operator reads it.
   returned: success

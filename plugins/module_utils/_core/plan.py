@@ -14,6 +14,7 @@ same plan, and an act that was done is no longer proposed.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from . import gate as gate_module
@@ -37,6 +38,19 @@ class Preserve:
 
     key: str
     holders: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What one kind of act costs: which nodes lose their link, in which direction, and until when.
+
+    ``direction``: "to_cp", the node refuses the CP; "to_node", the CP refuses the node; "both".
+    """
+
+    act: str
+    nodes: tuple[str, ...]
+    direction: str
+    until: str
 
 
 @dataclass(frozen=True)
@@ -273,6 +287,40 @@ def _flips_first(evidence: Evidence, world: str, register: tuple[str, ...]) -> b
         return False
     alive = [node for node in evidence.nodes if _alive(node, evidence)]
     return bool(register) or not all(node.up and pins_active(node, evidence.active) for node in alive)
+
+
+def damage(made: Plan, evidence: Evidence) -> tuple[Damage, ...]:
+    """What the acts of this plan cost the nodes that are up, in the order of the acts. Nothing is said of a node that
+    cannot be looked at, but that the strip refuses its legacy leaf when a waiver lets it go ahead."""
+    up = {node.name: node for node in evidence.nodes if node.up}
+    found: list[Damage] = []
+
+    def costs(act: str, names: Iterable[str], direction: str, until: str) -> None:
+        nodes = tuple(names)
+        if nodes:
+            found.append(Damage(act, nodes, direction, until))
+
+    alone = len(evidence.replicas) == 1
+    if alone and made.open_window:
+        costs("open_window", up, "both", "the only replica serves again")
+    if made.bundle_test in up:
+        costs("bundle_test", [made.bundle_test or ""], "to_cp", "the pin is put back, where the agent takes no bundle")
+    refused_at_once = evidence.settings.compromised and made.close_window
+    if refused_at_once:
+        costs("close_window", made.waiting_without_link, "to_node", "re-registered")
+    if made.flip_first and evidence.settings.flip_possible:
+        blind = [name for name, node in up.items() if not pins_active(node, evidence.active)]
+        costs("flip_first", blind, "to_cp", "re-registered")
+    elif alone and made.flip:
+        costs("flip", up, "both", "the only replica serves again")
+    if made.close_window and not refused_at_once:
+        if alone:
+            costs("close_window", up, "both", "the only replica serves again")
+        waived = set(made.gate.waived)
+        behind = [n.name for n in evidence.nodes if n.name in waived and not leaf_is_active(n, evidence.active)]
+        strangers = [each.name for each in evidence.strangers if each.name in waived]
+        costs("close_window", [*behind, *strangers], "to_node", "rescued: a waiver lets the strip go ahead")
+    return tuple(found)
 
 
 def stripped(evidence: Evidence, made: Plan) -> bool:

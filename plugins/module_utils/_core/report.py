@@ -16,7 +16,7 @@ from typing import Any
 
 from .evidence import Evidence, Node
 from .gate import Gate
-from .plan import WORLDS, Plan
+from .plan import WORLDS, Damage, Plan, damage
 from .registry import format_time, parse_time
 from .states import STATES
 
@@ -88,12 +88,28 @@ def plan_lines(plan: Plan, evidence: Evidence) -> list[str]:
     ]
     lines += [f"Stop: {stop}" for stop in plan.stops]
     lines += [f"Warning: {warning}" for warning in plan.warnings]
+    lines += [f"Damage: {_damage(item)}" for item in damage(plan, evidence)]
     steps = _steps(plan, evidence)
     if steps:
         lines += [f"{number}. {step}" for number, step in enumerate(steps, 1)]
     elif not plan.stops:
         lines.append("Nothing to do.")
     return lines
+
+
+#: What an act is called in a line about its damage.
+_ACTS = {
+    "open_window": "opening the grace window",
+    "bundle_test": "the try of a bundle",
+    "flip_first": "renewing the server certificate",
+    "flip": "renewing the server certificate",
+    "close_window": "taking the CA out of the trust pool",
+}
+_DIRECTIONS = {"to_cp": "the node refuses the CP", "to_node": "the CP refuses the node", "both": "a restart"}
+
+
+def _damage(item: Damage) -> str:
+    return f"{_ACTS[item.act]}: {_list(item.nodes)} without a link ({_DIRECTIONS[item.direction]}) until {item.until}"
 
 
 def _steps(plan: Plan, evidence: Evidence) -> list[str]:
@@ -136,8 +152,6 @@ def _revoke_steps(plan: Plan) -> list[str]:
         steps.append(
             f"take the compromised CA out of the trust pool, without asking the gate: {', '.join(plan.close_window)}"
         )
-    if plan.waiting_without_link:
-        steps.append(f"which takes the link of {_list(plan.waiting_without_link)} until they are re-registered")
     if plan.push_pins:
         steps.append(f"write the active CA as the pin of {_count(plan.push_pins)}")
     if plan.flip:

@@ -373,6 +373,44 @@ class TestPins:
         assert made.register == ("n1",)
 
 
+class TestDamage:
+    def cost(self, seen: t.Any, maker: t.Any = plan.make) -> list[tuple[str, tuple[str, ...], str]]:
+        return [(item.act, item.nodes, item.direction) for item in plan.damage(maker(seen), seen)]
+
+    def test_two_replicas_cost_nothing(self) -> None:
+        two = (replica("cp1", "W4"), replica("cp2", "W4"))
+        assert self.cost(evidence(legacy("n1"), legacy("n2"), replicas=two, claims=ACCEPTED)) == []
+
+    def test_the_restart_of_the_only_replica_costs_every_link(self) -> None:
+        seen = evidence(legacy("n1"), legacy("n2", beat=False), replicas=(replica(world="W4"),), claims=ACCEPTED)
+        assert self.cost(seen) == [("open_window", ("n1",), "both")]
+        moved = evidence(node("n1", kept_identity=True), replicas=(replica(pool=[entry(OLD)]),))
+        assert self.cost(moved) == [("close_window", ("n1",), "both")]
+
+    def test_the_canary_of_a_bundle_risks_its_link(self) -> None:
+        pools = [replica(name, "W1", pool=[entry(OLD)]) for name in ("cp1", "cp2")]
+        assert self.cost(evidence(legacy(), replicas=tuple(pools))) == [("bundle_test", ("n1",), "to_cp")]
+
+    def test_a_flip_without_bundles_costs_whoever_pins_the_legacy_ca(self) -> None:
+        able = Settings(pin_bundle="never", flip_possible=True)
+        pools = tuple(replica(name, "W1", pool=[entry(OLD)]) for name in ("cp1", "cp2"))
+        seen = evidence(legacy("n1"), legacy("n2", pins=(OLD, ACTIVE)), replicas=pools, settings=able)
+        assert self.cost(seen) == [("flip_first", ("n1",), "to_cp")]
+
+    def test_a_waiver_costs_the_node_that_it_is_for(self) -> None:
+        pools = tuple(replica(name, pool=[entry(OLD)]) for name in ("cp1", "cp2"))
+        nodes = (node("n1", kept_identity=True), unreachable("n2"))
+        assert self.cost(evidence(*nodes, replicas=pools, waivers=(waiver("n2"),))) == [
+            ("close_window", ("n2",), "to_node")
+        ]
+
+    def test_a_revocation_costs_every_node_on_that_ca(self) -> None:
+        bad = Settings(compromised=frozenset({OLD}), flip_possible=True)
+        pools = tuple(replica(name, "W4", pool=[entry(OLD)]) for name in ("cp1", "cp2"))
+        seen = evidence(legacy("n1"), node("n2"), replicas=pools, settings=bad)
+        assert self.cost(seen, plan.make_revoke) == [("close_window", ("n1",), "to_node")]
+
+
 class TestRescue:
     def test_only_what_has_no_link_is_registered_and_the_control_panel_is_left_alone(self) -> None:
         down = {"to_cp": "refused", "to_node": "refused", "beat": False}
@@ -707,6 +745,24 @@ def test_agents_that_take_no_bundle_come_to_the_end_too(world: World, takes: str
     assert (made.stops, made.phase) == ((), "finished")
     assert report.unfinished(made, seen, "rotate") == []
     assert world.links() == {one.name for one in world.nodes}
+
+
+@quick
+@given(good_fleets(), st.sampled_from(["bundle", "first", "refuse"]))
+def test_what_an_act_costs_was_predicted(world: World, takes: str) -> None:
+    for one in world.nodes:
+        one.takes, one.pins = takes, one.pins[:1]
+    if takes != "bundle":
+        world.settings = replace(world.settings, pin_bundle="never")
+    called = {"flip_now": "flip"}
+    for _run in range(8):
+        for act in ACTS:
+            seen, made, targets = world.planned()
+            costs = [item for item in plan.damage(made, seen) if item.act == called.get(act, act)]
+            before = world.links()
+            world.apply(act, made, targets)
+            lost = before - world.links()
+            assert lost <= {name for item in costs for name in item.nodes}, f"{act} takes the link of {lost}"
 
 
 @quick
