@@ -398,3 +398,25 @@ def test_no_private_key_and_no_unfinished_work_is_in_a_file():
         text = path.read_text(encoding="utf-8", errors="replace")
         assert not key.search(text), name_of(path)
         assert not unfinished.search(text), f"{name_of(path)}: {unfinished.search(text)}"
+
+
+def fault_rows():
+    """Rows of docs/faults.md: (fault, the fragments of what is read, test file, test function)."""
+    text = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+    found = re.findall(r"^\| (.+?) \| (.+?) \| `(\S+)` `(\w+)` \|$", text, re.MULTILINE)
+    return [(fault, re.findall(r"`([^`]+)`", read), file, test) for fault, read, file, test in found]
+
+
+@pytest.mark.parametrize(("fault", "read", "file", "test"), fault_rows())
+def test_every_fault_is_held_to_its_message_by_a_test(fault, read, file, test):
+    source = (ROOT / file).read_text(encoding="utf-8")
+    assert re.search(rf"^ *def {test}\(", source, re.MULTILINE), f"{fault}: {file} has no {test}"
+    # A long text is written as several in a row.
+    joined = re.sub(r'"\s*\n\s*f?"', "", source)
+    assert [words for words in read if words not in joined] == [], fault
+
+
+def test_every_line_of_the_fault_list_is_read():
+    text = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line.startswith("|") and not line.startswith(("|---", "| fault "))]
+    assert len(fault_rows()) == len(lines) >= 30
