@@ -84,6 +84,7 @@ class ActionModule(EvidenceAction):
         raw = fleet_evidence.raw_evidence(options, self.task_vars["hostvars"])
         taken = intake.gather(raw, fleet_evidence.settings(options), utc_now())
         made = MAKERS.get(options["goal"], plan.make)(taken.evidence)
+        handed_out = targets.of(made, taken)
         document = report.document(made, taken.evidence, goal=options["goal"], extra=options["run"])
         return {
             "changed": False,
@@ -102,6 +103,7 @@ class ActionModule(EvidenceAction):
             "drift_lines": report.drift_lines(made, taken.evidence),
             "summary_lines": report.summary_lines(made, taken.evidence, document),
             "replicas": {replica.name: targets.judged(replica, taken) for replica in taken.evidence.replicas},
-            "targets": targets.of(made, taken),
+            "targets": handed_out,
+            "lock": targets.lock(options["goal"], handed_out),
             "report": document,
         }

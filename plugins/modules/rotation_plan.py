@@ -348,6 +348,13 @@ idle:
   returned: success
   type: bool
   sample: false
+lock:
+  description: >-
+    The kind of lock (see M(quazzar.ca_rotation.run_lock)) under which the acts of O(goal) may be done, V(exclusive) or V(shared). Empty
+    when there is nothing to do for it.
+  returned: success
+  type: str
+  sample: exclusive
 finished:
   description: Whether O(goal) is reached and proven.
   returned: success

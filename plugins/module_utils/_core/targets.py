@@ -9,10 +9,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from . import intake, plan, states
+from . import intake, plan, run_lock, states
 from .evidence import Replica
+
+#: What each goal acts upon, by the keys of the targets.
+_OPEN = ("open_window",)
+_MOVE = ("bundle_test", "flip_first", "push_pins", "keep_identity", "register")
+_CLOSE = ("flip_now", "close_window", "narrow_now", "forget_identity")
+_ACTS = {
+    "open": _OPEN,
+    "reregister": _MOVE,
+    "close": _CLOSE,
+    "rotate": (*_OPEN, *_MOVE, *_CLOSE),
+    "rescue": _MOVE,
+    "revoke": ("close_window", "flip", "forget_identity", *_MOVE),
+}
+
+
+def lock(goal: str, targets: Mapping[str, Any]) -> str:
+    """The kind of lock under which a run may do what the plan has for its goal; empty where that is nothing.
+
+    Nodes that register again get into nobody's way, so job slices of that may run side by side. Whatever restarts a
+    replica must be alone.
+    """
+    if not any(targets[act] for act in _ACTS.get(goal, ())):
+        return ""
+    beside_others = goal in {"reregister", "rescue"} and not targets["flip_first"]
+    return run_lock.SHARED if beside_others else run_lock.EXCLUSIVE
 
 
 def judged(replica: Replica, taken: intake.Intake) -> dict[str, Any]:

@@ -42,3 +42,8 @@ def compose(arguments: t.Mapping[str, t.Any]) -> str:
     line = " ".join(map(shlex.quote, [*words, *map(str, playbooks)]))
     hidden = any(not each.startswith("@") for each in extra)
     return f"{line} (with the same --extra-vars as before)" if hidden else line
+
+
+def playbooks() -> str:
+    """The playbooks of this run as they were named; where there are none, the program."""
+    return " ".join(map(str, context.CLIARGS.get("args") or ())) or "ansible"

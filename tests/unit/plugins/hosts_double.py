@@ -25,6 +25,7 @@ from ansible_collections.quazzar.ca_rotation.plugins.action import (
     kept_identity,
     node_info,
     node_registration,
+    run_lock,
     trust_file,
     trust_pool,
 )
@@ -34,6 +35,7 @@ ACTIONS = {
     "kept_identity": kept_identity,
     "node_info": node_info,
     "node_registration": node_registration,
+    "run_lock": run_lock,
     "trust_file": trust_file,
     "trust_pool": trust_pool,
 }

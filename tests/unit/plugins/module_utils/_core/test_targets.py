@@ -123,3 +123,57 @@ def test_what_a_replica_means_for_its_roll() -> None:
         "stale": True,
         "stale_reason": "expected the listener to advertise 1 CA names, found 2",
     }
+
+
+NOTHING: dict[str, t.Any] = {
+    act: []
+    for act in (
+        "open_window", "bundle_test", "flip_first", "push_pins", "keep_identity", "register", "flip", "flip_now",
+        "close_window", "narrow_pins", "narrow_now", "forget_identity",
+    )
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("act", "locks"),
+    [
+        ("open_window", {"open": "exclusive", "rotate": "exclusive"}),
+        ("bundle_test", {"reregister": "shared", "rotate": "exclusive"}),
+        ("push_pins", {"reregister": "shared", "rotate": "exclusive"}),
+        ("keep_identity", {"reregister": "shared", "rotate": "exclusive"}),
+        ("register", {"reregister": "shared", "rotate": "exclusive"}),
+        # it restarts replicas
+        ("flip_first", {"reregister": "exclusive", "rotate": "exclusive"}),
+        ("flip_now", {"close": "exclusive", "rotate": "exclusive"}),
+        ("close_window", {"close": "exclusive", "rotate": "exclusive"}),
+        ("narrow_now", {"close": "exclusive", "rotate": "exclusive"}),
+        ("forget_identity", {"close": "exclusive", "rotate": "exclusive"}),
+        # nothing can be done about these yet
+        ("flip", {}),
+        ("narrow_pins", {}),
+    ],
+)
+def test_each_act_is_done_under_a_lock(act: str, locks: dict[str, str]) -> None:
+    goals = ["drift", "open", "reregister", "close", "rotate"]
+    found = {goal: targets.lock(goal, {**NOTHING, act: ["x"]}) for goal in goals}
+    assert {goal: kind for goal, kind in found.items() if kind} == locks
+    assert not any(targets.lock(goal, NOTHING) for goal in goals)
+
+
+def test_every_act_that_is_handed_out_has_a_lock() -> None:
+    """A new act that no lock covers would be done by two runs at once."""
+    no_acts = {"fetch", "place", "retire", "bundle", "test_bundle", "registration_pin", "kept_identity", "active_ca",
+               "known_cas", "witnesses", "tenants", "lost"}  # fmt: skip
+    assert set(of(evidence(node()))) - no_acts == set(NOTHING)
+
+
+def test_a_plan_that_registers_asks_for_a_lock_that_can_be_shared() -> None:
+    found = of(evidence(legacy(), claims=ACCEPTED, replicas=(replica(pool=[entry(OLD)]),)))
+    assert (targets.lock("open", found), targets.lock("reregister", found)) == ("", "shared")
+    assert targets.lock("drift", found) == ""
+
+
+def test_a_rescue_shares_the_lock_and_a_revocation_is_alone() -> None:
+    assert targets.lock("rescue", {**NOTHING, "register": ["n1"]}) == "shared"
+    for act in ("close_window", "push_pins", "flip", "register"):
+        assert targets.lock("revoke", {**NOTHING, act: ["x"]}) == "exclusive"

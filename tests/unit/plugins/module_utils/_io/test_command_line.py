@@ -30,3 +30,11 @@ def test_the_command_as_a_shell_line(arguments, line):
 def test_extra_variables_may_be_secret():
     line = command_line.compose({"args": (NAME,), "extra_vars": ("@more.yml", "quazzar_cp_password=hunter2")})
     assert line == f"ansible-playbook -e @more.yml {NAME} (with the same --extra-vars as before)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"), [({"args": (NAME, "b.yml")}, f"{NAME} b.yml"), ({"args": ()}, "ansible"), ({}, "ansible")]
+)
+def test_the_playbooks_by_name(monkeypatch, arguments, named):
+    monkeypatch.setattr(command_line.context, "CLIARGS", arguments)
+    assert command_line.playbooks() == named

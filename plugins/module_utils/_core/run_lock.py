@@ -1,0 +1,195 @@
+# Copyright (c) 2026, Quazzar CA Rotation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This is private to the collection: it may change without notice.
+# Do not use it from outside.
+
+"""The lock of a run: who holds it, and whether another run may have it.
+
+It is a directory on a host of the Control Panel. In it is one of two directories, C(exclusive) or C(shared), and in
+that one file for each run that holds the lock. The name of the file says what decides, C(<end>.<run id>): so a renewal
+is a rename, and a name that was read is either still there or means nothing any more. What the file holds is for
+people, and for telling whether the process of the run still lives. Times are seconds since the epoch by the clock of
+that host.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import shlex
+import typing as t
+from datetime import datetime, timezone
+
+from .errors import InputError
+
+EXCLUSIVE, SHARED = "exclusive", "shared"
+KINDS = (EXCLUSIVE, SHARED)
+
+#: How much of a file is looked at.
+MAX_ENTRY = 4096
+
+_RUN_ID = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}"
+# Eleven digits last until the year 5138, and every calendar holds them.
+_NAME = re.compile(rf"([0-9]{{1,11}})\.({_RUN_ID})\Z")
+_TIMES = range(100_000_000_000)
+_TEXT = 200
+
+
+@dataclasses.dataclass(frozen=True)
+class Process:
+    """The ansible-playbook of a run. ``machine``: one boot of one kernel, and one namespace of process ids in it,
+    because neither host names nor ids of processes tell two containers apart. ``start``: what that kernel says of its
+    start."""
+
+    machine: str
+    user: int
+    pid: int
+    start: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Holder:
+    """One file. ``run_id`` is empty when its name is none of ours, ``since`` and ``process`` are None when unknown."""
+
+    kind: str
+    name: str
+    run_id: str
+    until: int
+    who: str
+    since: int | None = None
+    process: Process | None = None
+
+    def line(self) -> str:
+        """As in: ca_rotate by root on control01 (run 17, exclusive, since …, until …)."""
+        facts = [f"run {self.run_id}"] if self.run_id else []
+        facts += [self.kind] + ([f"since {moment(self.since)}"] if self.since is not None else [])
+        return f"{self.who} ({', '.join([*facts, f'until {moment(self.until)}'])})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """``blocking``: those who must let go first. ``over``: what goes away, because its time is over or its process has
+    ended. ``mine``: what the run itself holds already."""
+
+    blocking: tuple[Holder, ...]
+    over: tuple[Holder, ...]
+    mine: Holder | None
+
+
+def moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, tz=timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def checked_run_id(run_id: str) -> str:
+    if not re.fullmatch(_RUN_ID, run_id):
+        raise InputError(
+            f"run_id is {run_id!r}, expected up to 64 letters, digits and any of ._:- with a letter or digit in front"
+        )
+    return run_id
+
+
+def checked_end(now: int, expires_in: int) -> int:
+    if expires_in < 1 or now + expires_in not in _TIMES:
+        raise InputError(f"expires_in is {expires_in}, expected a number of seconds from 1 on")
+    return now + expires_in
+
+
+def name(until: int, run_id: str) -> str:
+    return f"{until}.{run_id}"
+
+
+def content(run_id: str, who: str, since: int, process: Process | None) -> str:
+    """The text of a file: one line of JSON."""
+    known = {"process": dataclasses.asdict(process)} if process else {}
+    return json.dumps({"run": run_id, "who": who, "since": since, **known}, sort_keys=True) + "\n"
+
+
+def parse(kind: str, file: str, text: bytes, *, modified: int, expires_in: int) -> Holder:
+    """One file. A name that is none of ours holds the lock as well, until it is older than ``expires_in``: it may be
+    the work of somebody who wants the rotation to wait."""
+    found = _NAME.match(file)
+    if found is None:
+        until = min(modified + expires_in, _TIMES[-1])
+        return Holder(kind, file, "", until, f"the file {_shown(f'{kind}/{file}')}, which is no entry of a lock")
+    until, run_id = int(found.group(1)), found.group(2)
+    said = _mapping(text)
+    who = said.get("who")
+    return Holder(
+        kind=kind,
+        name=file,
+        run_id=run_id,
+        until=until,
+        who=_shown(who if isinstance(who, str) else "") or "a run that left no name",
+        since=_number(said.get("since")),
+        process=_process(said.get("process")),
+    )
+
+
+def _mapping(text: bytes) -> dict[str, t.Any]:
+    try:
+        said = json.loads(text.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _number(value: t.Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value in _TIMES else None
+
+
+def _process(value: t.Any) -> Process | None:
+    said = value if isinstance(value, dict) else {}
+    machine, numbers = said.get("machine"), [_number(said.get(key)) for key in ("user", "pid", "start")]
+    user, pid, start = numbers
+    if not isinstance(machine, str) or not machine or user is None or not pid or start is None:
+        return None
+    return Process(machine, user, pid, start)
+
+
+def _shown(text: str) -> str:
+    """A text that somebody else wrote, fit for a terminal."""
+    flat = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(flat.split())[:_TEXT]
+
+
+def decide(holders: t.Iterable[Holder], run_id: str, kind: str, *, now: int, ended: t.Container[str] = ()) -> Decision:
+    """``ended``: names of files whose process is known to have ended. Shared locks can be had side by side."""
+    everybody = tuple(holders)
+    own = sorted((holder for holder in everybody if holder.run_id == run_id), key=lambda holder: holder.until)
+    mine = own[-1] if own else None
+    others = [holder for holder in everybody if holder.run_id != run_id]
+    over = [holder for holder in others if holder.until <= now or holder.name in ended]
+    # Beside a run that died while it made its shared lock exclusive; to ask for a shared one again puts that right.
+    beside = kind == SHARED and mine is not None and mine.kind == EXCLUSIVE
+    blocking = [holder for holder in others if holder not in over and EXCLUSIVE in (kind, holder.kind) and not beside]
+    return Decision(tuple(blocking), (*own[:-1], *over), mine)
+
+
+def refusal(blocking: t.Sequence[Holder], host: str, path: str) -> str:
+    """Why the lock cannot be had, by whom, and what to do."""
+    until = moment(max(holder.until for holder in blocking))
+    return (
+        f"{host}: {path}: another run holds the lock: {'; '.join(holder.line() for holder in blocking)}."
+        f" Let it finish and run again; if it is dead, its lock expires by itself at {until} (the clock of {host}), or"
+        f" remove it there at once: rm -r {shlex.quote(path)}"
+    )
+
+
+def loss(run_id: str, host: str, path: str, blocking: t.Sequence[Holder]) -> str:
+    """The lock was there, and is not any more."""
+    now = f" It is held by {'; '.join(holder.line() for holder in blocking)}." if blocking else ""
+    return (
+        f"{host}: {path}: run {run_id} holds the lock no more: it expired and was taken over, or somebody removed it."
+        f"{now} What was done so far stays; run the same playbook again when no other run is at work"
+    )
+
+
+def taken_over(holder: Holder, *, now: int) -> str:
+    """What is said of a lock that was somebody else's."""
+    if holder.until <= now:
+        return f"the lock of {holder.line()} had expired"
+    pid = holder.process.pid if holder.process else "?"
+    return f"the lock of {holder.line()} was left by process {pid} of this controller, which has ended"

@@ -1,0 +1,235 @@
+# Copyright (c) 2026, Quazzar CA Rotation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This is private to the collection: it may change without notice.
+# Do not use it from outside.
+
+"""The lock of a run on a host: read, decided upon by _core.run_lock, and changed only if it still is what was read.
+
+Every change comes down to one rename or one rmdir, which the host does wholly or not at all:
+
+* The lock is taken where nobody has it by renaming a directory that is ready, file and all, to its path. That works
+  only while there is nothing at the path, or an empty directory.
+* It is shared by renaming a file into C(shared). That works only while C(shared) is there, which no exclusive lock has.
+* It is renewed by renaming its file, and one whose time is over is removed by the name that was read: of a renewal and
+  a removal exactly one finds the file.
+* A shared lock is made exclusive by renaming its directory. From then on nobody can join it; whoever is in it already
+  is found by looking again, and then the name goes back.
+"""
+
+from __future__ import annotations
+
+import shlex
+import typing as t
+
+from .._core import run_lock
+from .._core.errors import HostError
+from .._core.run_lock import Decision, Holder
+from . import controller
+from .files import checked_path
+from .host import Answer, Host
+
+# So often another run may be quicker. Each time that one gets on, so more means that something else is wrong.
+ATTEMPTS = 10
+
+# Others may rename what is looked at between two tests, so something is odd only when a test says what it is.
+_READ = r"""
+qz_special() { [ -h "$1" ] || [ -p "$1" ] || [ -S "$1" ] || [ -b "$1" ] || [ -c "$1" ]; }
+qz_open() { { [ -r "$1" ] && [ -x "$1" ]; } || [ ! -d "$1" ] || { [ -r "$1" ] && [ -x "$1" ]; }; }
+qz_put now "$(date +%s)"
+if [ -d "${o_path%/*}/" ]; then qz_put parent 1; fi
+if qz_special "$o_path" || [ -f "$o_path" ]; then
+  qz_put state "is a file or a link, a directory was expected"
+  return 0
+fi
+qz_open "$o_path" || { qz_put state "permission denied; is become missing?"; return 0; }
+for qz_at in "$o_path"/* "$o_path"/.[!.]* "$o_path"/..?*; do
+  case $qz_at in
+    "$o_path/exclusive" | "$o_path/shared") qz_special "$qz_at" || [ -f "$qz_at" ] ;;
+    *) [ -e "$qz_at" ] || [ -h "$qz_at" ] ;;
+  esac && qz_put foreign "${qz_at##*/}"
+done
+qz_count=0
+for qz_kind in exclusive shared; do
+  qz_open "$o_path/$qz_kind" || { qz_put state "permission denied; is become missing?"; return 0; }
+  for qz_at in "$o_path/$qz_kind"/* "$o_path/$qz_kind"/.[!.]* "$o_path/$qz_kind"/..?*; do
+    if [ -d "$qz_at" ] || qz_special "$qz_at"; then
+      qz_put foreign "$qz_kind/${qz_at##*/}"
+    elif [ -f "$qz_at" ]; then
+      qz_count=$((qz_count + 1))
+      qz_put "kind.$qz_count" "$qz_kind"
+      qz_put "name.$qz_count" "${qz_at##*/}"
+      qz_put "modified.$qz_count" "$(stat -c %Y -- "$qz_at" 2>/dev/null)"
+      head -c "$o_max" -- "$qz_at" 2>/dev/null | qz_emit "text.$qz_count"
+    fi
+  done
+done
+"""
+
+# Behind `set --` with the entries that go. o_from, o_old: what the run holds now. No done and no why: look again.
+_CHANGE = r"""
+for qz_gone; do rm -f -- "$o_path/$qz_gone" 2>/dev/null; done
+if [ -n "$o_old" ]; then
+  if [ "$o_from" != "$o_kind" ]; then
+    mv -fT -- "$o_path/$o_from" "$o_path/$o_kind" 2>/dev/null || return 0
+    if [ "$o_kind" = exclusive ]; then
+      for qz_at in "$o_path/exclusive"/* "$o_path/exclusive"/.[!.]*; do
+        if [ "$qz_at" != "$o_path/exclusive/$o_old" ] && [ -e "$qz_at" ]; then
+          mv -fT -- "$o_path/exclusive" "$o_path/shared" 2>/dev/null
+          return 0
+        fi
+      done
+    fi
+  fi
+  if [ "$o_old" = "$o_new" ]; then [ ! -f "$o_path/$o_kind/$o_new" ] || qz_put done 1
+  elif mv -fT -- "$o_path/$o_kind/$o_old" "$o_path/$o_kind/$o_new" 2>/dev/null; then qz_put done 1; fi
+  return 0
+fi
+qz_dir=${o_path%/*}/
+qz_made=$(mktemp -d "$o_path.new-XXXXXXXX" 2>/dev/null) ||
+  { qz_put why "no directory can be made in $qz_dir: permission denied, read-only or full"; return 1; }
+trap 'rm -rf -- "$qz_made"' EXIT
+umask 022
+if ! { chmod 0755 "$qz_made" && mkdir "$qz_made/$o_kind" && printf '%s' "$o_text" >"$qz_made/$o_kind/$o_new" &&
+  [ "$(stat -c %s -- "$qz_made/$o_kind/$o_new")" = "$o_size" ]; } 2>/dev/null
+then qz_put why "could not be written in $qz_dir: the disk is full, or its quota"; return 1; fi
+sync -- "$qz_made/$o_kind/$o_new" 2>/dev/null
+if [ "$o_kind" = shared ] && mv -fT -- "$qz_made/shared/$o_new" "$o_path/shared/$o_new" 2>/dev/null; then
+  qz_put done 1
+  return 0
+fi
+# Empty ones are what is left of a run that was interrupted while it let go.
+rmdir -- "$o_path/exclusive" "$o_path/shared" 2>/dev/null
+if mv -fT -- "$qz_made" "$o_path" 2>/dev/null; then qz_put done 1; fi
+"""
+
+# Behind `set --` with the entries of this run.
+_RELEASE = r"""
+for qz_gone; do
+  rm -f -- "$o_path/$qz_gone" 2>/dev/null
+  if [ -e "$o_path/$qz_gone" ]; then
+    qz_put why "cannot be removed: permission denied or read-only; is become missing?"
+    return 1
+  fi
+done
+rmdir -- "$o_path/exclusive" "$o_path/shared" 2>/dev/null
+rmdir -- "$o_path" 2>/dev/null
+qz_put done 1
+"""
+
+
+class Found(t.NamedTuple):
+    """What a look at the lock has shown."""
+
+    now: int
+    has_parent: bool
+    holders: tuple[Holder, ...]
+    decision: Decision
+
+
+class RunLock:
+    """The lock at a path of a host, for one run."""
+
+    def __init__(self, host: Host, options: t.Mapping[str, t.Any]) -> None:
+        self._host = host
+        self.path = checked_path(options["path"], "path")
+        self._run_id = run_lock.checked_run_id(options["run_id"])
+        self._kind = options["kind"]
+        self._expires_in = options["expires_in"]
+        self._who = options["who"]
+        run_lock.checked_end(0, self._expires_in)
+
+    @property
+    def _where(self) -> str:
+        return f"{self._host.name}: {self.path}"
+
+    def look(self) -> Found:
+        """Who holds it. Raises HostError for what is at the path and is no lock: that stays untouched, however old."""
+        answer = self._host.run(_READ, {"o_path": self.path, "o_max": str(run_lock.MAX_ENTRY)})
+        state, foreign = answer.text("state"), answer.text("foreign")
+        if state:
+            raise HostError(f"{self._where}: {state}; nothing was changed there")
+        if foreign:
+            raise HostError(
+                f"{self._where}: expected a directory of its own for the lock, found {foreign!r} in it, which this"
+                " collection has not put there; nothing was changed there. Name another directory, or see what that is"
+                " and move it away"
+            )
+        now = _number(answer.text("now"), None)
+        if now is None:
+            raise HostError(f"{self._where}: the clock of the host could not be read (date +%s)")
+        holders = tuple(self._holders(answer, now))
+        ended = [holder.name for holder in holders if holder.process and controller.has_ended(holder.process)]
+        has_parent = answer.text("parent") == "1"
+        return Found(now, has_parent, holders, run_lock.decide(holders, self._run_id, self._kind, now=now, ended=ended))
+
+    def _holders(self, answer: Answer, now: int) -> t.Iterator[Holder]:
+        number = 1
+        while f"name.{number}" in answer.sections:
+            yield run_lock.parse(
+                answer.text(f"kind.{number}"),
+                answer.sections[f"name.{number}"].decode("utf-8", "surrogateescape"),
+                answer.sections.get(f"text.{number}", b""),
+                modified=_number(answer.text(f"modified.{number}"), now),
+                expires_in=self._expires_in,
+            )
+            number += 1
+
+    def refusal(self, found: Found, *, renew: bool) -> str:
+        """Why this run cannot have the lock; empty when it can. Raises HostError where there is no place for it."""
+        if not found.has_parent:
+            raise HostError(
+                f"{self._where}: its directory does not exist, or cannot be seen; create it, or correct the path"
+            )
+        if renew and found.decision.mine is None:
+            return run_lock.loss(self._run_id, self._host.name, self.path, found.decision.blocking)
+        if found.decision.blocking:
+            return run_lock.refusal(found.decision.blocking, self._host.name, self.path)
+        return ""
+
+    def until(self, found: Found) -> int:
+        return run_lock.checked_end(found.now, self._expires_in)
+
+    def take(self, *, renew: bool) -> Found:
+        """Take it or renew it. What is returned was true right before; with a refusal in it, nothing was changed."""
+        for _turn in range(ATTEMPTS):
+            found = self.look()
+            if self.refusal(found, renew=renew) or self._changed(found):
+                return found
+        raise HostError(
+            f"{self._where}: could not be changed: permission denied, read-only, or other runs change it all the time"
+        )
+
+    def _changed(self, found: Found) -> bool:
+        mine = found.decision.mine
+        text = run_lock.content(self._run_id, self._who or controller.who(), found.now, controller.process())
+        variables = {
+            "o_path": self.path,
+            "o_kind": self._kind,
+            "o_from": mine.kind if mine else "",
+            "o_old": mine.name if mine else "",
+            "o_new": run_lock.name(self.until(found), self._run_id),
+            "o_text": text,
+            "o_size": str(len(text.encode("utf-8", "surrogateescape"))),
+        }
+        answer = self._host.run(_with(found.decision.over, _CHANGE), variables)
+        if answer.text("why"):
+            raise HostError(f"{self._where}: {answer.text('why')}")
+        return answer.text("done") == "1"
+
+    def release(self) -> None:
+        """Let go of what this run holds, and of nothing else."""
+        own = [holder for holder in self.look().holders if holder.run_id == self._run_id]
+        answer = self._host.run(_with(own, _RELEASE), {"o_path": self.path})
+        if answer.text("done") != "1":
+            raise HostError(f"{self._where}: {answer.text('why') or answer.stderr.strip() or 'not removed'}")
+
+
+def _with(holders: t.Iterable[Holder], body: str) -> str:
+    """A script whose arguments are the files of these holders; a name may hold anything but a slash."""
+    return " ".join(["set --", *(shlex.quote(f"{holder.kind}/{holder.name}") for holder in holders)]) + "\n" + body
+
+
+def _number(text: str, otherwise: t.Any) -> t.Any:
+    return int(text) if text.isdecimal() else otherwise
