@@ -11,7 +11,7 @@ TOOLS = tests/tools
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-demo demo test test-nightly package lint sanity unit lab integration ssh docs matrix build format \
+.PHONY: help setup setup-demo demo test test-nightly package lint sanity unit lab integration ssh docs fuzz matrix build format \
 	changelog clean distclean
 
 help:  ## this list
@@ -31,7 +31,7 @@ demo: setup-demo  ## the main job on a lab of 24 nodes, from the accident to the
 test: setup  ## all checks; goes on after a failure and sums up at the end
 	@$(PY) $(TOOLS)/checks.py
 
-package lint sanity unit lab integration ssh docs: setup
+package lint sanity unit lab integration ssh docs fuzz: setup
 	@$(PY) $(TOOLS)/checks.py $@ -- $(ARGS)
 
 package:  ## build the collection, install it, call everything in it by full name
@@ -41,6 +41,7 @@ unit:  ## unit tests, and what must hold for the whole repository
 lab:  ## tests of the lab
 integration:  ## playbooks of the installed collection against the lab
 ssh:  ## the same over real OpenSSH servers on loopback
+fuzz:  ## a million odd inputs for everything that reads (ARGS="--count 5000 --target bundle --seed x")
 docs:  ## documentation of plugins and roles, and the pages made of it
 
 test-nightly: setup  ## what takes too long for every change

@@ -4,7 +4,7 @@
 
 """Run the checks of this collection, section by section, and say at the end what was found.
 
-usage: checks.py [SECTION ...] [-- options for pytest]
+usage: checks.py [SECTION ...] [-- options for pytest, or for tests/fuzz/run.py]
 
 A section that fails does not keep the others from running. The exit status is 0 only when nothing failed. With CI=true
 a check that was skipped counts as failed, unless its reason is one of those in ALLOWED_IN_CI. What each check printed
@@ -298,8 +298,8 @@ def pytest_section(
 
 
 def unit(section: Section, extra: Sequence[str] = ()) -> None:
-    """Every file of plugins/ on its own, and what must hold for the repository as a whole."""
-    pytest_section(section, ["tests/unit"], "not nightly and not ssh", extra, workers=2)
+    """Every file of plugins/ on its own, some seconds of fuzzing, and what must hold for the repository as a whole."""
+    pytest_section(section, ["tests/unit", "tests/fuzz"], "not nightly and not ssh", extra, workers=2)
 
 
 def lab(section: Section, extra: Sequence[str] = ()) -> None:
@@ -320,10 +320,21 @@ def ssh(section: Section, extra: Sequence[str] = ()) -> None:
         pytest_section(section, everywhere, "ssh and not nightly", extra, workers=2)
 
 
+def fuzz(section: Section, extra: Sequence[str] = ()) -> None:
+    """A million inputs that nobody has seen, for every reader of what comes from outside."""
+    command: list[Word] = [venv_python(), ROOT / "tests" / "fuzz" / "run.py", *extra]
+    status, _output = execute(section, "fuzz", command, live=True, limit=120 * MINUTE)
+    if status:
+        section.fail("fuzz", f"exit status {status}; the inputs are in .build/fuzz")
+    else:
+        section.passed += 1
+
+
 def nightly(section: Section, extra: Sequence[str] = ()) -> None:
     """What takes too long for every change; and the properties of the pure room on examples that nobody has seen."""
     searching = ["tests/unit/plugins/module_utils/_core"]
     pytest_section(section, searching, "not nightly", ["--hypothesis-profile=searching", *extra], workers=2)
+    fuzz(section)
     if section.call("the installed collection", collection.install) is not None:
         pytest_section(section, ["tests/unit", "tests/lab", "tests/integration"], "nightly", extra)
 
@@ -339,8 +350,8 @@ SECTIONS: dict[str, Callable[..., None]] = {
     "integration": integration,
     "ssh": ssh,
 }
-OTHERS: dict[str, Callable[..., None]] = {"nightly": nightly}
-WITH_PYTEST = ("unit", "lab", "integration", "ssh", "nightly")
+OTHERS: dict[str, Callable[..., None]] = {"fuzz": fuzz, "nightly": nightly}
+WITH_OPTIONS = ("unit", "lab", "integration", "ssh", "fuzz", "nightly")
 
 
 def summary(sections: Sequence[Section]) -> int:
@@ -395,7 +406,7 @@ def main() -> int:
     done = []
     try:
         for name in words or SECTIONS:
-            done.append(run_section(name, every[name], *([extra] if name in WITH_PYTEST else [])))
+            done.append(run_section(name, every[name], *([extra] if name in WITH_OPTIONS else [])))
     except KeyboardInterrupt:
         print("\nInterrupted.")
         summary(done)

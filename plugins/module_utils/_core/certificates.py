@@ -222,7 +222,8 @@ def _is_der_private_key(data: bytes) -> bool:
 @dataclass(frozen=True)
 class _Block:
     label: str
-    body: bytes | None  # None without an END line of its own
+    body: bytes | None  # between the two marks; None without an END line of its own
+    behind: bytes  # the rest of the END line
     at_line_start: bool
 
 
@@ -260,7 +261,8 @@ def _pem_blocks(data: bytes) -> tuple[list[_Block], bytes]:
         end = data.find(mark, begin.end(), following)
         at_line_start = begin.start() == 0 or data[begin.start() - 1 : begin.start()] == b"\n"
         body = None if end < 0 else data[begin.end() : end]
-        blocks.append(_Block(begin.group(1).decode("ascii"), body, at_line_start))
+        behind = b"" if end < 0 else data[end + len(mark) : following].partition(b"\n")[0]
+        blocks.append(_Block(begin.group(1).decode("ascii"), body, behind, at_line_start))
         outside += data[begin.end() if end < 0 else end + len(mark) : following]
     return blocks, outside
 
@@ -287,8 +289,17 @@ def _pem_certificate(block: _Block, where: str) -> Certificate:
         raise InputError(f"{where} has no END line: it is cut off, or has other line ends than LF and CRLF")
     if b":" in block.body:
         raise InputError(f"{where} has headers inside of its block, so Go does not read it: remove them")
+    first, *lines = block.body.split(b"\n")
+    if first.strip(b" \t\r") or block.behind.strip(b" \t\r"):
+        raise InputError(f"{where} has text on its BEGIN or END line, so OpenSSL and Go do not read it: remove it")
+    # OpenSSL takes a blank line for the end of headers, which may be empty once.
+    if any(not line.strip() for line in lines[1:]):
+        raise InputError(f"{where} has a blank line inside of its block, so OpenSSL does not read it: remove it")
+    if any(line.endswith(b"\r\r") for line in (first, *lines, block.behind)):
+        raise InputError(f"{where} has lines that end in CR CR LF, so Go does not read it: convert it with tr -d '\\r'")
     try:
-        der = base64.b64decode(b"".join(block.body.split()), validate=True)
+        # No other kind of blank: Go knows none.
+        der = base64.b64decode(block.body.translate(None, b" \t\r\n"), validate=True)
     except binascii.Error as error:
         raise InputError(f"{where} is not valid base64: {error}") from error
     try:

@@ -37,13 +37,15 @@ _ALERTS = {
     51: "decrypt error",
     116: "certificate required",
 }
-_PEM = re.compile(r"^-----BEGIN CERTIFICATE-----$.*?^-----END CERTIFICATE-----$", re.M | re.S)
-_CHAIN_SHOWN = re.compile(r"^\s*0 s:", re.M)
-_VERIFY_CODE = re.compile(r"^\s*Verify return code: (\d+) \((.*)\)\s*$", re.M)
-_PROTOCOL = re.compile(r"^\s*Protocol\s*:\s*(\S+)\s*$", re.M)
+# Line by line, so that many beginnings without an end do not each look through all that follows.
+_PEM = re.compile(r"^-----BEGIN CERTIFICATE-----$(?:\n(?!-----).*)*\n-----END CERTIFICATE-----$", re.M)
+# No \s at the start of a line: over a run of blank lines it would be tried from each of them to the end of all.
+_CHAIN_SHOWN = re.compile(r"^[ \t]*0 s:", re.M)
+_VERIFY_CODE = re.compile(r"^[ \t]*Verify return code: (\d+) \((.*)\)[ \t]*$", re.M)
+_PROTOCOL = re.compile(r"^[ \t]*Protocol[ \t]*:[ \t]*(\S+)[ \t]*$", re.M)
 _CIPHER = re.compile(r"^(?:New|Reused), (\S+), Cipher is (\S+)\s*$", re.M)
 _TICKET = re.compile(r"^Post-Handshake New Session Ticket arrived:", re.M)
-_ALERT = re.compile(r"\bSSL alert number (\d+)\s*$", re.M)
+_ALERT = re.compile(r"\bSSL alert number (\d{1,3})[ \t]*$", re.M)
 # 140735:error:14094418:SSL routines:ssl3_read_bytes:tlsv1 alert unknown ca:FILE:LINE:...  3.x has other numbers.
 _ERROR = re.compile(r"^[0-9A-Fa-f]+:error:[0-9A-Fa-f]+:([^:\n]*):([^:\n]*):([^:\n]*):.*$", re.M)
 _ERRNO = re.compile(r"^(connect|read|write):errno=(\d+)\s*$", re.M)

@@ -27,7 +27,7 @@ from .errors import InputError
 _HEADER = re.compile(r"([A-Za-z0-9_-]+):[ \t]?(.*)\Z", re.S)
 _CURL_MARK = re.compile(r"\A[<>*] ")
 _BYTE_SEQUENCE = re.compile(r":([A-Za-z0-9+/=]*):[ \t]*(?:;.*)?\Z")
-_PEM = re.compile(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.S)
+_BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 _ESCAPED_PEM = re.compile(r"-----BEGIN(?:%20|\+)CERTIFICATE-----", re.I)
 _XFCC_START = re.compile(r"(?:by|hash|cert|chain|subject|uri|dns)=", re.I)
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
@@ -171,7 +171,7 @@ def _escaped(headers: _Headers) -> _Found | None:
     for name, values in headers.items():
         for value in values:
             escaped = _ESCAPED_PEM.search(value)
-            if escaped or (name and _PROXY_HEADER.search(name) and _PEM.search(value)):
+            if escaped or (name and _PROXY_HEADER.search(name) and _BEGIN in value):
                 # Those that write "+" for a blank escape the plus signs of base64, the others do neither.
                 spaced = value.replace("+", " ") if escaped and "+" in escaped.group(0) else value
                 certificates = _pems(unquote(spaced) if escaped else value)
@@ -194,11 +194,14 @@ def _pem(headers: _Headers) -> _Found | None:
 def _pems(text: str) -> list[Certificate]:
     """Every certificate in a text whose line ends became blanks or tabs, or went away."""
     found: list[Certificate] = []
-    for body in _PEM.findall(text):
+    blocks = [block.partition(_END) for block in text.split(_BEGIN)[1:]]
+    for number, (body, end, _after) in enumerate(blocks, 1):
+        if not end and number == len(blocks):
+            break  # the end of the dump was cut off
         try:
             cert = from_der(base64.b64decode("".join(body.split()), validate=True))
         except (binascii.Error, ValueError, InputError) as error:
-            raise InputError(f"certificate {len(found) + 1} in the header dump cannot be read: {error}") from error
+            raise InputError(f"certificate {number} in the header dump cannot be read: {error}") from error
         if cert not in found:
             found.append(cert)
     return found

@@ -14,19 +14,66 @@ in them are checked against each other: who really signed whom is found out by v
 from __future__ import annotations
 
 import base64
+import binascii
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from . import trust
-from .certificates import Certificate, parse_bundle, signers
+from . import shapes, trust
+from .certificates import Certificate, from_der, parse_bundle, signers
 from .errors import InputError
 from .evidence import Ca, Claim, Evidence, Node, PoolEntry, Registry, Replica, Settings
 from .registry import Instance, parse_time
 from .waivers import Waiver
 
 Json = Mapping[str, Any]
+
+_FILE = {"path": shapes.Needed(str), "sha256": [str], "pem": [str], "error": str}
+_PEM = {"pem": shapes.Needed(str)}
+#: What is read of the return values of node_info, cp_info and fleet_info (times are checked where they are read).
+_NODE = {
+    "reachable": bool,
+    "error": str,
+    "clock_skew": float,
+    "kept_identity": bool,
+    "pin": {"sha256": [str], "error": str},
+    "leaf": {"der": str, "signed_by": [str], "issuer": str, "error": str},
+    "handshake": {"to_cp": str, "to_cp_detail": str, "to_node": str, "to_node_detail": str},
+    "agent": {"status": str, "detail": str},
+    "log": {"symptom_count": int},
+}
+_REPLICA = {
+    "address": str,
+    "listening": bool,
+    "error": str,
+    "listener_error": str,
+    "active_ca_error": str,
+    "active_ca": _PEM,
+    "chain": [_PEM],
+    "acceptable_ca_count": int,
+    "auto_ca_gen": bool,
+    "ours": [str],
+    "pool": {"raw": str, "entries": [_FILE], "error": str},
+    "boot": {"loaded_count": int, "since_boot": bool},
+    "legacy_dir": [_FILE],
+}
+_ROW = {
+    "id": shapes.Needed(str),
+    "name": shapes.Needed(str),
+    "status": str,
+    "tenant": str,
+    "active": bool,
+}
+_REGISTRY = {
+    "source": str,
+    "complete": bool,
+    "incomplete_reason": str,
+    "error": str,
+    "instances": [_ROW],
+    "arrived": [str],
+    "missing": [str],
+}
 
 
 @dataclass(frozen=True)
@@ -123,6 +170,7 @@ class Intake:
 
 def gather(raw: Raw, settings: Settings, now: datetime) -> Intake:
     """Judge what was gathered. InputError when a result does not have the documented shape."""
+    _check(raw)
     catalogue = Catalogue()
     actives = [_active(result) for result in raw.replicas.values()]
     active = next((cert for cert in actives if cert is not None), None)
@@ -168,6 +216,15 @@ def gather(raw: Raw, settings: Settings, now: datetime) -> Intake:
     return Intake(evidence, catalogue)
 
 
+def _check(raw: Raw) -> None:
+    for name, result in raw.nodes.items():
+        shapes.check(result, _NODE, f"the evidence of {name}")
+    for name, result in raw.replicas.items():
+        shapes.check(result, _REPLICA, f"the evidence of replica {name}")
+    if raw.registry is not None:
+        shapes.check(raw.registry, _REGISTRY, "the registry")
+
+
 def _preflight(
     active: Certificate | None, believed: Sequence[Certificate], leaves: Mapping[str, Certificate]
 ) -> tuple[str, ...]:
@@ -182,12 +239,18 @@ def _preflight(
 
 
 def _pems(texts: Sequence[str] | None) -> list[Certificate]:
-    return [cert for text in texts or () for cert in parse_bundle(str(text).encode()).certificates]
+    # What is no text in UTF-8 is no PEM either.
+    return [cert for text in texts or () for cert in parse_bundle(text.encode("utf-8", "replace")).certificates]
 
 
 def _active(result: Json) -> Certificate | None:
     shown = result.get("active_ca")
-    return _pems([shown["pem"]])[0] if shown else None
+    if not shown:
+        return None
+    found = _pems([shown["pem"]])
+    if not found:
+        raise InputError("the evidence of a replica: active_ca.pem holds no certificate")
+    return found[0]
 
 
 def _pool_entries(result: Json) -> Sequence[Json]:
@@ -204,7 +267,12 @@ def _replica_cas(result: Json) -> list[Certificate]:
 
 def _leaf(result: Json) -> Certificate | None:
     text = (result.get("leaf") or {}).get("der")
-    return parse_bundle(base64.b64decode(text)).certificates[0] if text else None
+    if not text:
+        return None
+    try:
+        return from_der(base64.b64decode(text, validate=True))
+    except (binascii.Error, ValueError) as error:
+        raise InputError(f"the evidence of a node: leaf.der is not base64 ({error})") from None
 
 
 def _judge(

@@ -59,6 +59,8 @@ _SOURCE = re.compile(
     re.I,
 )
 _KEPT = 300
+#: A pattern with .* in it takes the square of a line's length, and a log may hold a line of megabytes.
+_LOOKED_AT = 4096
 _SHOWN_ADDRESSES = 5
 
 
@@ -101,8 +103,8 @@ def compile_patterns(patterns: Mapping[str, str | None] | None = None) -> dict[s
 
 
 def classify(line: str, compiled: Mapping[str, re.Pattern[str]] | None = None) -> LogClass:
-    """What one line says, and about whom."""
-    plain = _plain(line)
+    """What one line says in its first 4096 characters, and about whom."""
+    plain = _plain(line[:_LOOKED_AT])
     for name, pattern in (compiled or _DEFAULTS).items():
         if pattern.search(plain):
             return LogClass(name, _source(plain))

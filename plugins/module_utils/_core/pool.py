@@ -23,7 +23,8 @@ from .errors import InputError
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 #: The rest of a line after a value: blanks, and a comment if it is set off by a blank.
 _SUFFIX = re.compile(r"(?:[ \t]+#[^\r\n]*|[ \t]*)\r?\Z")
-_UNQUOTED_END = re.compile(r"[ \t]+#|[ \t]*\r?\Z")
+# Only from the first of several blanks: a long run of them would be tried from each one.
+_UNQUOTED_END = re.compile(r"(?<![ \t])(?:[ \t]+#|[ \t]*\r?\Z)")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 #: By quoting style: what ends a value, escapes or expands in it for one of the readers but not for the others.
 _UNSAFE = {

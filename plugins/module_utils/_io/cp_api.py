@@ -85,6 +85,9 @@ _BACKOFF_START = 1.0
 _BACKOFF_MAX = 15.0
 _RECONNECTS = 2
 
+# JSON may hold half a character, which no encoding takes.
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
 _RETRIED = frozenset({429, 502, 503, 504})
 _ADVICE: Mapping[int, str] = {
     400: "The request does not have the shape this Control Panel expects: compare the body options with its API.",
@@ -217,14 +220,22 @@ def search(expression: str, data: Any, variable: str) -> Any:
 
 
 def search_text(expression: str, data: Any, variable: str, url: str) -> str:
-    """Like search(), for an expression that must yield a text that is not empty."""
+    """Like search(), for an expression that must yield a text that is not empty, and can be sent back."""
     found = search(expression, data, variable)
-    if isinstance(found, str) and found.strip():
+    if isinstance(found, str) and found.strip() and not _SURROGATE.search(found):
         return found.strip()
     raise ApiError(
         f"{variable} ({expression}) should find a text in the answer of {url}, but it found {describe(found)}; "
         f"the answer is {describe(data)}. Set {variable} to where it is."
     )
+
+
+def decoded(content: bytes) -> Any:
+    """The JSON in ``content``. Raises ValueError for everything that is wrong with it, nested too deeply included."""
+    try:
+        return json.loads(content.decode("utf-8-sig"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def fill(template: Any, values: Mapping[str, Any]) -> Any:
@@ -452,7 +463,7 @@ class Client:
         if not content.strip():
             return Answer(status, None, self.clock, url)
         try:
-            return Answer(status, json.loads(content.decode("utf-8")), self.clock, url)
+            return Answer(status, decoded(content), self.clock, url)
         except ValueError as exc:
             cut = content.lstrip()[:1] in (b"{", b"[")
             raise TransportError(
@@ -491,7 +502,7 @@ class Client:
     def _server_text(self, content: bytes) -> str:
         """The server's ``{"error": ...}``, short, on one line and without anything secret."""
         try:
-            data = json.loads(content.decode("utf-8"))
+            data = decoded(content)
         except ValueError:
             return self._redact(_title(content))
         if isinstance(data, Mapping):
@@ -561,16 +572,16 @@ def _read(response: Any) -> bytes:
 
 
 def _date(headers: Any) -> datetime | None:
-    text = headers.get("Date") if headers is not None else None
-    if not text:
-        return None
+    return http_date(headers.get("Date")) if headers is not None else None
+
+
+def http_date(value: Any) -> datetime | None:
+    """The time in a header, aware UTC; None for what is no time, or none that a calendar has."""
     try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except (TypeError, ValueError):
+        moment = email.utils.parsedate_to_datetime(str(value or ""))
+        return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
+    except (TypeError, ValueError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
-    return moment.astimezone(timezone.utc)
 
 
 def _retry_after(headers: Any, now: datetime) -> float | None:
@@ -578,13 +589,8 @@ def _retry_after(headers: Any, now: datetime) -> float | None:
     text = str(headers.get("Retry-After") or "").strip()
     if re.fullmatch(r"\d{1,9}", text):
         return float(text)
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except (TypeError, ValueError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
-    return max(0.0, (moment - now).total_seconds())
+    moment = http_date(text)
+    return None if moment is None else max(0.0, (moment - now).total_seconds())
 
 
 def _title(content: bytes) -> str:

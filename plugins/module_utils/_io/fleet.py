@@ -151,17 +151,27 @@ def _load(path: str) -> tuple[Any, datetime]:
     try:
         # JSON first: YAML is slow on thousands of instances, and does not know every JSON escape.
         return json.loads(text), modified
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
+    try:
+        return read_yaml(text), modified
+    except ValueError as exc:
+        raise InputError(f"fleet_file {path}: is neither JSON nor YAML ({exc}). Is the export whole?") from None
+
+
+def read_yaml(text: str) -> Any:
+    """The data in a YAML text. Raises ValueError for everything that is wrong with it, in one line."""
     # Here and not above: what a module of ansible-core may import on its own has no YAML.
     import yaml
 
     try:
-        return yaml.safe_load(text), modified
+        return yaml.safe_load(text)
     except yaml.YAMLError as exc:
         mark = getattr(exc, "problem_mark", None)
-        where = f" at line {mark.line + 1}" if mark is not None else ""
-        raise InputError(f"fleet_file {path}: is neither JSON nor YAML{where}. Is the export whole?") from None
+        problem = getattr(exc, "problem", None) or "not readable"
+        raise ValueError(f"line {mark.line + 1}: {problem}" if mark is not None else problem) from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 @dataclass(frozen=True)

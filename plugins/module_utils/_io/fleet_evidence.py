@@ -23,11 +23,7 @@ from .._core.headers import parse_dump
 from .._core.intake import Raw, RawClaim
 from .._core.registry import parse_time
 from .action import utc_now
-
-try:
-    import yaml
-except ImportError:  # Ansible itself needs it; only the import check of ansible-test goes without
-    yaml = None  # type: ignore[assignment]
+from .fleet import read_yaml
 
 Options = t.Mapping[str, t.Any]
 
@@ -157,8 +153,8 @@ def _waivers(path: str | None, known: t.Collection[str]) -> tuple[waivers.Waiver
     if not path:
         return ()
     try:
-        data = yaml.safe_load(pathlib.Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        data = read_yaml(pathlib.Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise InputError(f"waivers file {path}: {error}") from error
     try:
         return waivers.parse(data, known_nodes=known, now=utc_now())

@@ -36,6 +36,7 @@ except ImportError:  # the import check of ansible-test hides everything but mod
 MAX_FILE = 262144
 
 _NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+_WHOLE = re.compile(r"[0-9]{1,15}\Z")
 
 # `printf` and `[` must be builtins wherever a secret is printed: as programs of their own they would show it in /proc.
 # `base64 | tr` instead of `base64 -w 0`, which not every base64 has.
@@ -91,6 +92,10 @@ class Answer:
         value = self.sections.get(name)
         return default if value is None else value.decode("utf-8", "replace")
 
+    def number(self, name: str) -> int | None:
+        """A section that is a whole number, else None."""
+        return whole(self.text(name))
+
     def file(self, name: str) -> tuple[bytes | None, str]:
         """What C(qz_file) said: (content, "") or (None, reason), the reason as a sentence that names the path."""
         path = self.text(f"{name}.path", name)
@@ -114,6 +119,11 @@ _FILE_ERRORS = {
     "unreadable": "permission denied; is become missing?",
     "special": "is not a regular file",
 }
+
+
+def whole(text: str) -> int | None:
+    """A whole number as tools print it, None for anything else. (str.isdigit() takes texts that int() refuses.)"""
+    return int(text) if _WHOLE.match(text) else None
 
 
 def compose(body: str, variables: t.Mapping[str, str], mark: str) -> str:
@@ -141,7 +151,7 @@ def parse(stdout: str, mark: str) -> tuple[dict[str, bytes], int | None, str]:
         name, _unused, value = line[position + len(start) :].partition(" ")
         if name == ".":
             code, _unused, lack = value.partition(" ")
-            return sections, int(code) if code.isdecimal() else None, lack.strip()
+            return sections, whole(code), lack.strip()
         try:
             sections[name] = base64.b64decode(value, validate=True)
         except (binascii.Error, ValueError):

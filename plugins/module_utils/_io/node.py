@@ -21,7 +21,7 @@ from .._core.certificates import Certificate, parse_bundle, signers
 from .._core.errors import InputError, RotationError
 from . import os_api, scripts
 from .action import rfc3339, utc_now
-from .host import Answer, Host
+from .host import Answer, Host, whole
 
 FILES_SPEC: dict[str, t.Any] = {
     "ca_path": {"type": "str", "default": "/var/lib/quazzar/certs/ca.crt"},
@@ -51,6 +51,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
 # One result per node is kept in the controller's memory for the whole run.
 MAX_RESULT = 2048
 _DETAIL = 160
+_TOOL = 40
 # What is of no use when it is cut.
 _WHOLE = frozenset(("der", "sha256", "not_before", "not_after", "to_cp", "to_node", "status", "http", "openssl"))
 
@@ -93,9 +94,10 @@ def split_address(address: str) -> tuple[str, int]:
     """host:port or [v6]:port. Raises InputError."""
     host, _unused, port = address.rpartition(":")
     host = host.strip("[]")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536 or re.search(r"\s", address):
+    number = whole(port) or 0
+    if not host or not 0 < number < 65536 or re.search(r"\s", address):
         raise InputError(f"address is {address!r}, expected host:port such as panel.example.com:8443")
-    return host, int(port)
+    return host, number
 
 
 def script_variables(options: t.Mapping[str, t.Any]) -> tuple[dict[str, str], dict[str, str]]:
@@ -190,7 +192,7 @@ def evidence(
         "kept_identity": answer.text("kept") == "1",
         "tools": {
             "openssl": _openssl_version(answer.text("openssl")),
-            "http": answer.text("agent.tool") or "none",
+            "http": answer.text("agent.tool")[:_TOOL] or "none",
         },
     }
     return shortened(node)
@@ -294,10 +296,10 @@ def _handshake(answer: Answer, options: t.Mapping[str, t.Any]) -> dict[str, t.An
     why = answer.text("handshake.error") or ("no address given" if not address else "not tried")
     if "handshake" not in answer.sections:
         return {**shaken, "to_cp": "unknown", "to_cp_detail": why, "to_node": "unknown", "to_node_detail": why}
-    first = core_handshake.verdict(answer.text("handshake"), _number(answer.text("handshake.rc")))
+    first = core_handshake.verdict(answer.text("handshake"), answer.number("handshake.rc"))
     to_node, detail = first.to_node, first.to_node_detail
     if to_node == "unknown" and first.to_cp == "ok" and "request" in answer.sections:
-        second = core_handshake.verdict(answer.text("request"), _number(answer.text("request.rc")))
+        second = core_handshake.verdict(answer.text("request"), answer.number("request.rc"))
         to_node, detail = second.to_node, second.to_node_detail
     return {
         **shaken,
@@ -309,16 +311,16 @@ def _handshake(answer: Answer, options: t.Mapping[str, t.Any]) -> dict[str, t.An
 
 
 def _log(answer: Answer) -> dict[str, t.Any]:
-    code, count = answer.text("log.rc"), answer.text("log.count")
+    code, count = answer.text("log.rc"), answer.number("log.count")
     errors = {
         "41": "no journal of quazzar* and no log file of the agent found: set log_command",
         "124": "log_command took too long",
         "126": "log_command cannot be run",
         "127": "log_command was not found",
     }
-    if code in errors or not count.isdigit():
+    if code in errors or count is None:
         return {"symptom_count": None, "error": errors.get(code, "not read")}
-    return {"symptom_count": int(count), "error": ""}
+    return {"symptom_count": count, "error": ""}
 
 
 def _skew(answer: Answer, before: float, after: float) -> float | None:
@@ -335,15 +337,12 @@ def _moment(text: str) -> float | None:
     return float(match.group(0)) if match else None
 
 
-def _number(text: str) -> int | None:
-    return int(text) if text.isdigit() else None
-
-
 def _openssl_version(text: str) -> str:
     match = re.match(r"(?:OpenSSL|LibreSSL) ([0-9][\w.]*)", text)
     if not match:
-        return text.split("\n", 1)[0][:40]
-    return match.group(1) if text.startswith("OpenSSL") else f"LibreSSL {match.group(1)}"
+        return text.split("\n", 1)[0][:_TOOL]
+    version = match.group(1)[:_TOOL]
+    return version if text.startswith("OpenSSL") else f"LibreSSL {version}"
 
 
 def tolerated(error: RotationError, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

@@ -14,7 +14,6 @@ session token never leaves the node. By the controller: class Client. Both give 
 from __future__ import annotations
 
 import dataclasses
-import email.utils
 import http.client
 import json
 import socket
@@ -29,8 +28,8 @@ from ansible.module_utils.urls import open_url
 
 from .._core import totp
 from .._core.errors import ApiError, InputError
-from .cp_api import fill, is_loopback, search
-from .host import Answer, redact
+from .cp_api import decoded, fill, http_date, is_loopback, search
+from .host import Answer, redact, whole
 
 ARGUMENT_SPEC: dict[str, t.Any] = {
     "os_url": {"type": "str", "default": "http://localhost:8080"},
@@ -150,7 +149,7 @@ def _quoted(said: str) -> str:
 def parse_json(body: bytes, what: str) -> t.Any:
     """Raises ApiError that tells an HTML page from cut-off JSON."""
     try:
-        return json.loads(body)
+        return decoded(body)
     except ValueError:
         pass
     start = body.lstrip()[:1]
@@ -244,16 +243,14 @@ def reply_of(answer: Answer, name: str) -> Reply | None:
     """The Reply that scripts.HTTP put under C(name), or None when it put none."""
     if f"{name}.status" not in answer.sections:
         return None
-    status, code = answer.text(f"{name}.status"), answer.text(f"{name}.rc")
-    wait = answer.text(f"{name}.retry_after")
-    number = int(code) if code.isdigit() else 0
+    code = answer.number(f"{name}.rc")
     return Reply(
-        status=int(status) if status.isdigit() else None,
+        status=answer.number(f"{name}.status"),
         said=answer.text(f"{name}.said"),
         body=answer.sections.get(f"{name}.body", b""),
-        retry_after=int(wait) if wait.isdigit() else None,
+        retry_after=answer.number(f"{name}.retry_after"),
         sent=answer.text(f"{name}.sent") != "0",
-        error=_CURL_ERRORS.get(number, f"exit status {code}" if number else "the connection ended without an answer"),
+        error=_CURL_ERRORS.get(code or 0, f"exit status {code}" if code else "the connection ended without an answer"),
     )
 
 
@@ -393,12 +390,11 @@ class Client:
 
 def _retry_after(headers: t.Any, now: datetime) -> int | None:
     value = str((headers or {}).get("Retry-After") or "").strip()
-    if value.isdigit():
-        return int(value)
-    try:
-        return max(0, round((email.utils.parsedate_to_datetime(value) - now).total_seconds()))
-    except (TypeError, ValueError):
-        return None
+    seconds = whole(value)
+    if seconds is not None:
+        return seconds
+    moment = http_date(value)
+    return None if moment is None else max(0, round((moment - now).total_seconds()))
 
 
 def agent_view(answer: Answer, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

@@ -16,7 +16,7 @@ from .._core import pool
 from .._core.errors import HostError, InputError
 from . import scripts
 from .files import checked_path
-from .host import Host
+from .host import Answer, Host, whole
 
 ARGUMENT_SPEC: dict[str, t.Any] = {
     "env_file": {"type": "str", "required": True},
@@ -70,6 +70,8 @@ fi
 """
 )
 
+_NEEDED = "the coreutils' head, tail and stat are needed there"
+
 
 class PoolFile:
     """The variable as it stands in the file of a host."""
@@ -89,12 +91,13 @@ class PoolFile:
             raise HostError(f"{self._where}: no such file; correct env_file, or set create to make it")
         if error and not self._missing:
             raise HostError(f"{self._where}: {error}")
-        self._sum, self._size = answer.text("sum"), int(answer.text("size", "0"))
-        self._count = int(answer.text("count", "0"))
+        self._sum = answer.text("sum")
+        self._size = 0 if self._missing else self._whole(answer.text("size"), "size")
+        self._count = 0 if self._missing else self._whole(answer.text("count"), "count of lines")
         self._open_end = answer.text("end") != ""
         # Bytes that are not UTF-8 must come back as they went.
         self._lines = [
-            (int(number), answer.sections[f"line.{number}"].decode("utf-8", "surrogateescape"))
+            (self._whole(number, "lines"), self._line(answer, number).decode("utf-8", "surrogateescape"))
             for number in answer.text("hits").split()
         ]
         self._line_end = "\r\n" if answer.text("crlf") and self._crlf_throughout() else "\n"
@@ -103,6 +106,18 @@ class PoolFile:
         except InputError as problem:
             raise InputError(f"{self._where}: {problem}") from None
         self.assignment = found[-1] if found else None
+
+    def _whole(self, text: str, what: str) -> int:
+        number = whole(text)
+        if number is None:
+            raise HostError(f"{self._where}: the host told no {what} of it, but {text[:40]!r}; {_NEEDED}")
+        return number
+
+    def _line(self, answer: Answer, number: str) -> bytes:
+        # Without it the variable would look as if it were not set.
+        if f"line.{number}" not in answer.sections:
+            raise HostError(f"{self._where}: the host did not send line {number[:40]}; {_NEEDED}")
+        return answer.sections[f"line.{number}"]
 
     def _crlf_throughout(self) -> bool:
         return all(text.rstrip("\n").endswith("\r") for unused, text in self._lines)

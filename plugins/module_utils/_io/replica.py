@@ -22,7 +22,7 @@ from .._core import certificates, pool
 from .._core.errors import HostError, InputError, RotationError, Unreachable
 from . import logs, tls_probe
 from .action import rfc3339, utc_now
-from .host import Answer, Host
+from .host import Answer, Host, whole
 
 DEFAULT_GRACE_PATTERN = r"loaded additional trusted CA \(rotation grace\)"
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -230,7 +230,11 @@ def _entry(answer: Answer, name: str) -> dict[str, Any]:
 
 def _since(seconds: str) -> str | None:
     """When the file was last written: for a file that only ever gets placed, when the grace window was opened."""
-    return rfc3339(datetime.fromtimestamp(int(seconds), timezone.utc)) if seconds.isdecimal() else None
+    number = whole(seconds)
+    try:
+        return None if number is None else rfc3339(datetime.fromtimestamp(number, timezone.utc))
+    except (ValueError, OverflowError):
+        return None  # a file system can hold a time that no calendar has
 
 
 def _numbered(answer: Answer, prefix: str) -> list[dict[str, Any]]:
@@ -269,9 +273,10 @@ def _lines(text: str) -> list[tuple[int, str]]:
     """``grep -n`` output as (line number, line), the carriage return of a Windows line kept."""
     found = []
     for line in text.split("\n"):
-        number, colon, rest = line.partition(":")
-        if colon and number.isdigit():
-            found.append((int(number), rest))
+        before, colon, rest = line.partition(":")
+        number = whole(before)
+        if colon and number is not None:
+            found.append((number, rest))
     return found
 
 

@@ -26,7 +26,7 @@ from .._core import handshake
 from .._core.errors import InputError, RotationError
 
 # s_client prints this after everything that is of interest here, whether the handshake went well or not.
-_LAST_OF_INTEREST = re.compile(rb"^\s*Verify return code: ", re.MULTILINE)
+_LAST_OF_INTEREST = re.compile(rb"^[ \t]*Verify return code: ", re.MULTILINE)
 _OUTPUT_LIMIT = 4 * 1024 * 1024
 _LARGEST_PORT = 65535
 

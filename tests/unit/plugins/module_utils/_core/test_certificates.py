@@ -152,6 +152,8 @@ def test_pem_in_every_shape_that_openssl_and_go_read():
     assert plain.certificates == (CA.cert,)
     crlf = bundle(CA.pem.replace(b"\n", b"\r\n"))
     assert (crlf.certificates, crlf.notes) == ((CA.cert,), ("CRLF line ends",))
+    for spaced in (CA.pem.replace(b"\n", b" \t\n"), CA.pem.replace(b"\nMII", b"\n\n MII")):
+        assert bundle(spaced).certificates == (CA.cert,)
     without_end = bundle(CA.pem.rstrip(b"\n"))
     assert (without_end.certificates, without_end.notes) == ((CA.cert,), ())
     garbage = bundle(b"# old CA\n" + CA.pem + b"\x00\xfftrailing")
@@ -211,6 +213,12 @@ def test_a_private_key_is_flagged_and_never_kept():
         (CA.pem.replace(b"CERTIFICATE", b"X509 CERTIFICATE"), "X509 CERTIFICATE.*Go does not read"),
         (CA.pem.replace(b"CERTIFICATE", b"CERTIFICATE REQUEST"), "PEM of the kind CERTIFICATE REQUEST"),
         (b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", "PEM certificate 1: not a certificate"),
+        (CA.pem.replace(b"BEGIN CERTIFICATE-----\n", b"BEGIN CERTIFICATE-----"), "text on its BEGIN or END line"),
+        (CA.pem.replace(b"END CERTIFICATE-----", b"END CERTIFICATE----- # old"), "text on its BEGIN or END line"),
+        (CA.pem.replace(b"\n-----END", b"\n\n-----END"), "a blank line inside of its block"),
+        (CA.pem.replace(b"\nMII", b"\n\n \nMII"), "a blank line inside of its block"),
+        (CA.pem.replace(b"\n", b"\r\r\n"), "end in CR CR LF"),
+        (CA.pem.replace(b"\n-----END", b"\x0b\n-----END"), "not valid base64"),
     ],
 )
 def test_what_is_refused_and_why(data, why):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -338,6 +339,21 @@ def test_a_certificate_that_cannot_be_read_is_told():
 
 FRAGMENTS = [*OUTPUT_1_1_1.splitlines(), *OUTPUT_LIBRESSL_12.splitlines(), *TICKET.splitlines(), ALERT_1_1_1.strip()]
 FRAGMENTS += ["-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----", "HTTP/1.1 200 OK", "read:errno=0"]
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["\n", "-----BEGIN CERTIFICATE-----\n", " ", "SSL alert number 1", "\nAcceptable client certificate CA names"],
+)
+def test_the_time_grows_with_the_length_and_not_with_its_square(piece):
+    began = time.process_time()
+    verdict(piece * (300_000 // len(piece)) + "x", 0)
+    assert time.process_time() - began < 5
+
+
+def test_an_alert_number_that_is_none():
+    found = verdict(output(OUTPUT_1_1_1) + "1:error:1:a:b:c:d.c:1:SSL alert number " + "9" * 5000 + "\n", 1)
+    assert found.to_node != "accepted"
 
 
 @given(

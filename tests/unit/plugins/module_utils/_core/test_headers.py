@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from urllib.parse import quote
 
 import pytest
@@ -161,6 +162,18 @@ def test_several_forms_are_told():
     found = parse_dump(dump(f"ssl-client-cert: {escaped(CA)}", f"Client-Cert: {sequence(LEAF)}"))
     assert (found.leaf, found.form) == (LEAF.cert, "rfc9440")
     assert any("left alone: nginx" in note for note in found.notes)
+
+
+def test_many_beginnings_without_an_end_take_no_time():
+    began = time.process_time()
+    with pytest.raises(InputError):
+        parse_dump("-----BEGIN CERTIFICATE-----" * 15_000)
+    assert time.process_time() - began < 5
+
+
+def test_a_certificate_that_is_cut_off_before_the_next_is_refused():
+    with pytest.raises(InputError, match="certificate 1 in the header dump cannot be read"):
+        parse_dump(LEAF.pem.decode()[:200] + CA.pem.decode())
 
 
 @pytest.mark.parametrize(

@@ -420,3 +420,53 @@ def test_cas_that_openssl_cannot_tell_apart_are_named() -> None:
     assert any("shares its name with 1 other CA(s) and has no subject key id" in note for note in taken.notes)
     assert set(taken.notes) <= set(plan.make(taken).warnings)
     assert gather(fleet(2), claims=(claim(OLD),)).evidence.notes == ()
+
+
+class TestShapes:
+    def refused(self, nodes: t.Mapping[str, t.Any], replica: Json | None = None, **more: t.Any) -> str:
+        with pytest.raises(InputError) as caught:
+            gather(nodes, replica, **more)
+        return str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("change", "where"),
+        [
+            ({"pin": "gone"}, "the evidence of n1.pin: expected a mapping, found text"),
+            ({"pin": {"sha256": 1}}, "the evidence of n1.pin.sha256: expected a list, found a number"),
+            ({"leaf": {"der": "A"}}, "the evidence of a node: leaf.der is not base64"),
+            ({"leaf": {"der": "MAA="}}, "not a certificate"),
+            ({"reachable": "yes"}, "the evidence of n1.reachable: expected true or false, found text"),
+            ({"clock_skew": "fast"}, "the evidence of n1.clock_skew: expected a number, found text"),
+            ({"clock_skew": 10**400}, "the evidence of n1.clock_skew: expected a number, found a number"),
+            ({"log": {"symptom_count": 1.5}}, "the evidence of n1.log.symptom_count: expected a whole number"),
+        ],
+    )
+    def test_of_a_node(self, change: Json, where: str) -> None:
+        assert where in self.refused({"n1": {**seen([NEW], leaf(NEW, "n1")), **change}})
+
+    @pytest.mark.parametrize(
+        ("change", "where"),
+        [
+            (
+                {"active_ca": {"sha256": "x"}},
+                "evidence of replica cp1.active_ca.pem: expected a text, found nothing",
+            ),
+            ({"active_ca": {"pem": ""}}, "active_ca.pem holds no certificate"),
+            ({"active_ca": {"pem": "\ud800"}}, "no certificate found"),
+            ({"chain": [None]}, "the evidence of replica cp1.chain[0]: expected a mapping, found nothing"),
+            (
+                {"pool": {"entries": [{"sha256": []}]}},
+                "evidence of replica cp1.pool.entries[0].path: expected a text",
+            ),
+            ({"legacy_dir": {}}, "the evidence of replica cp1.legacy_dir: expected a list, found an empty mapping"),
+            ({"acceptable_ca_count": True}, "the evidence of replica cp1.acceptable_ca_count: expected a whole number"),
+        ],
+    )
+    def test_of_a_replica(self, change: Json, where: str) -> None:
+        assert where in self.refused(fleet(1), {**cp(), **change})
+
+    def test_of_the_registry(self) -> None:
+        assert "the registry.instances[0].id: expected a text" in self.refused(
+            fleet(1), registry=listed({"name": "n0"})
+        )
+        assert "the registry.arrived: expected a list" in self.refused(fleet(1), registry=listed(arrived="n0"))

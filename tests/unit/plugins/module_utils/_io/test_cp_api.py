@@ -210,7 +210,7 @@ def test_retry_after_as_a_date_is_by_the_panels_clock(panel: Panel) -> None:
     assert patience.slept == [9.0]
 
 
-@pytest.mark.parametrize("value", ["soon", "-1", ""])
+@pytest.mark.parametrize("value", ["soon", "-1", "", "9" * 400, "1 Jan 2026 0:0:0 +9" + 30 * "9"])
 def test_an_unreadable_retry_after_backs_off(panel: Panel, value: str) -> None:
     panel.on("GET", "fleet/summary", Reply(503, {}, {"Retry-After": value}), Reply(503, {}), Reply(data={}))
     patience = Patience()
@@ -363,10 +363,35 @@ def test_the_clock_is_the_date_header(panel: Panel) -> None:
     assert answer.date == datetime(2026, 5, 3, 10, 20, 30, tzinfo=timezone.utc)
 
 
-@pytest.mark.parametrize("date", ["nonsense", "Sun, 99 May 2026 10:20:30 GMT"])
+ODD_DATES = (
+    "nonsense",
+    "Sun, 99 May 2026 10:20:30 GMT",
+    "Fri, 31 Dec 9999 23:59:59 -2359",
+    "1 Jan 2026 0:0:0 +9" + 30 * "9",
+)
+
+
+@pytest.mark.parametrize("date", ODD_DATES)
 def test_an_unreadable_date_is_no_clock(panel: Panel, date: str) -> None:
     panel.date = date
     assert client(panel).get("fleet/summary").date is None
+    panel.on("GET", "fleet/summary", Reply(404, {}))
+    assert "404" in refused(lambda: client(panel).get("fleet/summary"))
+
+
+DEEP = b"[" * 100_000
+
+
+def test_an_answer_that_is_nested_too_deeply_is_no_json(panel: Panel) -> None:
+    panel.on("GET", "fleet/summary", Reply(raw=DEEP))
+    assert "expected JSON" in refused(lambda: client(panel).get("fleet/summary"))
+    panel.on("GET", "fleet/summary", Reply(500, raw=DEEP))
+    assert "answered 500" in refused(lambda: client(panel).get("fleet/summary"))
+
+
+def test_a_token_with_half_a_character_is_none(panel: Panel) -> None:
+    panel.on("POST", "auth/login", Reply(raw=b'{"access_token": "a\\ud800b"}'))
+    assert "should find a text" in refused(lambda: client(panel).get("fleet/summary"))
 
 
 def test_wrong_shapes_name_the_variable_and_what_was_found(panel: Panel) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.errors import ApiError
+from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.errors import ApiError, InputError
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io import cp_api, fleet
 
 TEN = datetime(2026, 5, 3, 10, tzinfo=timezone.utc)
@@ -29,6 +29,14 @@ def test_what_a_file_says_is_never_newer_than_the_clock(tmp_path: pathlib.Path) 
         stamp = (TEN - age).timestamp()
         os.utime(export, (stamp, stamp))
         assert fleet.Fleet(options(fleet_file=str(export)), lambda: TEN).read().taken_at == expected
+
+
+@pytest.mark.parametrize("text", ["- {id: a, name: b, last_heartbeat: 2026-02-30}", "[" * 5000, "a: [", "&a [*b]"])
+def test_an_export_that_cannot_be_read_is_named(tmp_path: pathlib.Path, text: str) -> None:
+    export = tmp_path / "fleet.yml"
+    export.write_text(text)
+    with pytest.raises(InputError, match=r"fleet\.yml: is neither JSON nor YAML \(.+\)\. Is the export whole\?$"):
+        fleet.Fleet(options(fleet_file=str(export)), lambda: TEN).read()
 
 
 class Clock:

@@ -173,6 +173,8 @@ class TestWaivers:
             "[{node: nobody, reason: r, owner: o, expires: 2999-01-01}]",
             "[{node: n1, reason: r, owner: o, expires: 2001-01-01}]",
             "[{node: n1",
+            "[{node: n1, reason: r, owner: o, expires: 2999-02-30}]",
+            "[" * 5000,
             "- !!python/object/apply:os.system ['true']",
         ],
     )

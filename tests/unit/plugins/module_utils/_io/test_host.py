@@ -106,6 +106,11 @@ def test_banners_do_not_matter(banner, content):
     assert sections["x"] == content and code == 7 and lack == ""
 
 
+@pytest.mark.parametrize("code", ["²", "9" * 5000, "", "-1", "x"])
+def test_an_end_without_a_return_value_is_no_end(code):
+    assert io_host.parse(f"@m . {code} ", "m") == ({}, None, "")
+
+
 def test_return_values_and_no_255(host):
     assert host.run("return 255", {}).rc == 255
     assert host.run("false", {}).rc == 1

@@ -14,6 +14,7 @@ from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.errors i
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io import node
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io.host import Answer
 
+EVIDENCE = {name: spec.get("default") for name, spec in node.ARGUMENT_SPEC.items()} | {"address": "cp.test:8443"}
 OPTIONS = {"address": "cp.test:8443", "server_name": ""}
 
 
@@ -48,6 +49,21 @@ def test_other_addresses_are_refused(text):
 )
 def test_the_round_trip_counts_half(start, end, before, after, skew):
     assert node._skew(said(clock_start=start, clock_end=end), before, after) == skew
+
+
+def test_numbers_that_are_none():
+    for text in ("²", "9" * 5000, "", "-1", "1 "):
+        found = node.evidence(
+            said(log_count=text, log_rc="0", handshake="x", handshake_rc=text), EVIDENCE, [], 0.0, 1.0
+        )
+        assert found["log"]["symptom_count"] is None and found["handshake"]["to_node"] == "unknown"
+        with pytest.raises(InputError):
+            node.split_address(f"cp.test:{text}")
+
+
+def test_what_a_tool_calls_itself_does_not_lengthen_the_result():
+    found = node.evidence(said(agent_tool="c" * 9000, openssl="OpenSSL 3" + "." * 9000), EVIDENCE, [], 0.0, 1.0)
+    assert len(json.dumps(found)) <= node.MAX_RESULT
 
 
 @given(st.text(max_size=3000), st.integers(0, 30))

@@ -111,6 +111,8 @@ def test_replies_of_the_node():
     refused = os_api.reply_of(answer(x_status="", x_rc="7", x_sent="0"), "x")
     assert os_api.complaint("it", "u", refused) == "it at u: not sent, connection refused"
     assert os_api.reply_of(answer(y_status="200"), "x") is None
+    odd = os_api.reply_of(answer(x_status="²", x_rc="³", x_retry_after="9" * 5000), "x")
+    assert (odd.status, odd.retry_after, odd.error) == (None, None, "the connection ended without an answer")
 
 
 def test_why_no_login():
@@ -186,6 +188,12 @@ def test_try_again_later_is_bounded():
     assert made.post_once("/p", {}, {200}, 3).status == 429 and waits == []
 
 
+@pytest.mark.parametrize("value", ["²", "9" * 5000, "1 Jan 2026 0:0:0 +9" + 30 * "9"])
+def test_a_retry_after_that_is_none(value):
+    made, waits = client(Sent((503, {"Retry-After": value}, b"")), os_api_key="qzr_x")
+    assert made.post_once("/p", {}, {200}, 60).status == 503 and waits == []
+
+
 def test_silence_is_not_repeated():
     for error, was_sent in (
         (urllib.error.URLError(ConnectionRefusedError(111, "refused")), False),
@@ -214,6 +222,7 @@ def test_certificates_are_verified_and_redirects_not_followed():
     [
         ([(200, {}, b"<html>")], "HTML page"),
         ([(200, {}, b'{"access')], "cut off"),
+        ([(200, {}, b"[" * 100_000)], "not JSON"),
         ([(200, {}, b"[]")], "expected an object"),
         ([(200, {}, b"{}")], "without an access_token"),
         ([(200, {}, b'{"totp_required": true, "temp_token": "t"}')], "second factor"),

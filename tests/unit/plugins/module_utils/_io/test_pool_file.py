@@ -8,7 +8,7 @@ import pytest
 
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.errors import HostError, InputError
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io import pool_file
-from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io.host import Host
+from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io.host import Answer, Host
 from ansible_collections.quazzar.ca_rotation.tests.unit.plugins.hosts_double import action_of
 
 
@@ -50,6 +50,36 @@ def test_one_line_is_put_in_changed_or_taken_out(host, env, content, line, after
     assert env.read_bytes() == after
     assert host.round_trips == 2
     assert list(env.parent.iterdir()) == [env]
+
+
+class Printing:
+    """A host whose tools print something else than expected."""
+
+    name = "cp1"
+
+    def __init__(self, **sections):
+        self.sections = {"dir": b"yes", "sum": b"0", "size": b"9", "count": b"2", "hits": b" 2", "line.2": b"V=/a\n"}
+        self.sections.update({name.replace("_", "."): text.encode() for name, text in sections.items()})
+
+    def run(self, *_words, **_more):
+        return Answer(0, self.sections, "", "")
+
+
+@pytest.mark.parametrize(
+    ("sections", "why"),
+    [
+        ({"size": ""}, "told no size of it"),
+        ({"size": "9" * 5000}, "told no size of it"),
+        ({"count": "²"}, "told no count of lines of it"),
+        ({"hits": " 2 x"}, "told no lines of it"),
+        ({"hits": " 2 3"}, "did not send line 3"),
+    ],
+)
+def test_a_host_that_prints_something_else(sections, why):
+    options = {"env_file": "/env", "variable": "V", "create": False}
+    assert pool_file.PoolFile(Printing(), options).value == "/a"
+    with pytest.raises(HostError, match=rf"^cp1: /env: the host {why}"):
+        pool_file.PoolFile(Printing(**sections), options)
 
 
 def test_bytes_that_are_no_text_come_back_as_they_went(host, env):

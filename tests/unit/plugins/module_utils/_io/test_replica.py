@@ -28,6 +28,16 @@ def options(**given):
     return {**DEFAULTS, **{name: str(value) for name, value in given.items()}}
 
 
+@pytest.mark.parametrize("seconds", ["", "²", "9" * 15, "9" * 5000, "-1"])
+def test_a_file_time_that_no_calendar_has_is_none(seconds):
+    assert replica._since(seconds) is None
+    assert replica._since("0") == "1970-01-01T00:00:00Z"
+
+
+def test_line_numbers_that_are_none_are_passed_over():
+    assert replica._lines("3:A=1\n²:B=2\n" + "9" * 5000 + ":C=3\nx") == [(3, "A=1")]
+
+
 def test_nothing_asked_is_no_round_trip_and_no_claim(host):
     found = replica.gather(host, options(name="one"))
     assert host.round_trips == 0
