@@ -205,7 +205,9 @@ def _headers(data: bytes) -> str:
     return READ
 
 
-_ACCEPTING = re.compile(r"New Session Ticket arrived|^HTTP/\d|^[ \t]*Protocol[ \t]*: TLSv1|^(?:New|Reused), TLSv1", re.M)
+_ACCEPTING = re.compile(
+    r"New Session Ticket arrived|^HTTP/\d|^[ \t]*Protocol[ \t]*: TLSv1|^(?:New|Reused), TLSv1", re.MULTILINE
+)
 
 
 def _handshake(data: bytes) -> str:

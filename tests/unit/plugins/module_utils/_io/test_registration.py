@@ -8,7 +8,7 @@ import copy
 
 import pytest
 
-from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.errors import InputError, Unreachable
+from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.errors import HostError, InputError, Unreachable
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io import node, registration
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io.host import Answer
 
@@ -42,7 +42,7 @@ def options(ca):
 
 def seen(options, leaf, *, signed_by=(), pin=(), to_cp="ok", to_node="accepted"):
     """A node's evidence, with what a proof looks at."""
-    found = node.nothing("", options)
+    found = {**node.nothing("", options), "reachable": True}
     found["leaf"].update(sha256=leaf, signed_by=list(signed_by), issuer="CN=old", error="")
     found["pin"].update(sha256=list(pin), error="")
     found["handshake"].update(address="cp.test:8443", to_cp=to_cp, to_node=to_node)
@@ -111,6 +111,12 @@ def test_a_tolerated_error_has_the_same_shape(options, error, outcome):
     assert (found["outcome"], found["detail"], found["changed"]) == (outcome, "node-7: why", False)
     assert found["node"]["error"] == "node-7: why"
     assert found.keys() == registration.result("already", "", {}).keys()
+
+
+def test_a_node_whose_files_may_not_be_read_is_not_registered(monkeypatch, options):
+    hidden = node.nothing("/certs/client.crt: permission denied; is become missing?", options)
+    with pytest.raises(HostError, match="node-7: /certs/client.crt: permission denied; is become missing"):
+        work_of(monkeypatch, options, hidden)
 
 
 def test_there_is_one_active_ca(monkeypatch, options, ca, make_ca):
