@@ -21,7 +21,7 @@ description:
   - >-
     The lock of a run whose process has ended on the same controller is taken over at once. That is told by the process id, its start,
     the user, the boot of the kernel and the namespace of process ids, so it takes a controller with C(/proc) (Linux). The process is
-    the C(ansible-playbook) that took the lock first.
+    the C(ansible-playbook) that took the lock first; on that controller the lock does not outlive it.
   - >-
     A lock is a hint that saves time. Nothing in this collection relies on it to be safe.
 extends_documentation_fragment:

@@ -171,10 +171,13 @@ def decide(holders: t.Iterable[Holder], run_id: str, kind: str, *, now: int, end
 def refusal(blocking: t.Sequence[Holder], host: str, path: str) -> str:
     """Why the lock cannot be had, by whom, and what to do."""
     until = moment(max(holder.until for holder in blocking))
+    # By name: a run that lives renews its lock, and then has another one.
+    known = all(holder.run_id for holder in blocking)
+    files = [f"{path}/{holder.kind}/{holder.name}" for holder in blocking]
     return (
         f"{host}: {path}: another run holds the lock: {'; '.join(holder.line() for holder in blocking)}."
         f" Let it finish and run again; if it is dead, its lock expires by itself at {until} (the clock of {host}), or"
-        f" remove it there at once: rm -r {shlex.quote(path)}"
+        f" remove it there at once: {shlex.join(['rm', *files] if known else ['rm', '-r', path])}"
     )
 
 

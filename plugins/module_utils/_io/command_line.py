@@ -27,8 +27,8 @@ def resume() -> str:
 
 def compose(arguments: t.Mapping[str, t.Any]) -> str:
     """``arguments``: what ansible-playbook has parsed. Without playbooks in it, this is no run of ansible-playbook."""
-    playbooks = arguments.get("args") or ()
-    if not playbooks:
+    named = _named(arguments)
+    if not named:
         return OTHERWISE
     words = ["ansible-playbook"]
     for inventory in arguments.get("inventory") or ():
@@ -39,11 +39,17 @@ def compose(arguments: t.Mapping[str, t.Any]) -> str:
     for each in extra:
         if each.startswith("@"):
             words += ["-e", each]
-    line = " ".join(map(shlex.quote, [*words, *map(str, playbooks)]))
+    line = " ".join(map(shlex.quote, [*words, *named]))
     hidden = any(not each.startswith("@") for each in extra)
     return f"{line} (with the same --extra-vars as before)" if hidden else line
 
 
 def playbooks() -> str:
     """The playbooks of this run as they were named; where there are none, the program."""
-    return " ".join(map(str, context.CLIARGS.get("args") or ())) or "ansible"
+    return " ".join(_named(context.CLIARGS)) or "ansible"
+
+
+def _named(arguments: t.Mapping[str, t.Any]) -> list[str]:
+    """The playbooks. The program ansible has the pattern of hosts there, a text."""
+    found = arguments.get("args") or ()
+    return [] if isinstance(found, str) else list(map(str, found))

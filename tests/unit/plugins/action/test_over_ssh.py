@@ -178,6 +178,23 @@ def test_a_node_without_python(sshd, tmp_path, recorder, make_ca, make_leaf):
     listener.close()
 
 
+def test_a_lock_on_a_host_without_python(sshd, tmp_path, recorder):
+    log_in(sshd)
+    bare = calls(recorder)
+    lock = tmp_path / "lock"
+    for run_id in ("first", "second"):
+        results, printed = run(sshd, tmp_path, {"cp1": {}}, "run_lock", {"path": str(lock), "run_id": run_id})
+        assert results["cp1"]["changed"], printed
+        assert [at.name.partition(".")[2] for at in lock.glob("*/*")] == [run_id]
+    # ansible itself is the run, so the first one has ended
+    (said,) = results["cp1"]["taken_over"]
+    assert said.startswith("the lock of ansible by ") and said.endswith(" of this controller, which has ended")
+    args = {"path": str(lock), "run_id": "second", "state": "absent"}
+    results, printed = run(sshd, tmp_path, {"cp1": {}}, "run_lock", args)
+    assert results["cp1"]["changed"] and not lock.exists(), printed
+    assert calls(recorder) == bare
+
+
 def test_what_is_refused_by_name_and_what_is_down(sshd, tmp_path):
     hosts = {
         "plain": {},

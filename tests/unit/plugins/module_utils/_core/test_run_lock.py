@@ -180,8 +180,10 @@ def test_a_refusal_names_the_first_run_and_the_way_out() -> None:
         "cp1: /var/lib/a b: another run holds the lock: ca_rotate by root on control01 (run 17, exclusive,"
         " since 2026-05-28T20:25:40Z, until 2026-05-28T20:27:40Z). Let it finish and run again; if it is dead, its lock"
         " expires by itself at 2026-05-28T20:27:40Z (the clock of cp1), or remove it there at once:"
-        " rm -r '/var/lib/a b'"
+        f" rm '/var/lib/a b/exclusive/{NOW + 60}.17'"
     )
+    stray = parse("half 'written")
+    assert run_lock.refusal([first, stray], "cp1", "/var/lib/a b").endswith(" at once: rm -r '/var/lib/a b'")
     assert run_lock.taken_over(first, now=NOW + 60).endswith(" had expired")
     assert run_lock.taken_over(first, now=NOW).endswith("was left by process 4711 of this controller, which has ended")
 

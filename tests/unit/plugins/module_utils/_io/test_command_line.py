@@ -21,6 +21,7 @@ NAME = "quazzar.ca_rotation.ca_rotate"
         ({"args": (NAME,), "subset": "a,localhost"}, f"ansible-playbook --limit a,localhost {NAME}"),
         ({"args": (NAME,), "extra_vars": ("@more.yml",)}, f"ansible-playbook -e @more.yml {NAME}"),
         ({}, "run the same playbook again"),
+        ({"args": "all"}, "run the same playbook again"),
     ],
 )
 def test_the_command_as_a_shell_line(arguments, line):
@@ -33,7 +34,13 @@ def test_extra_variables_may_be_secret():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "named"), [({"args": (NAME, "b.yml")}, f"{NAME} b.yml"), ({"args": ()}, "ansible"), ({}, "ansible")]
+    ("arguments", "named"),
+    [
+        ({"args": (NAME, "b.yml")}, f"{NAME} b.yml"),
+        ({"args": ()}, "ansible"),
+        ({"args": "all"}, "ansible"),
+        ({}, "ansible"),
+    ],
 )
 def test_the_playbooks_by_name(monkeypatch, arguments, named):
     monkeypatch.setattr(command_line.context, "CLIARGS", arguments)
