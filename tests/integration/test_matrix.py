@@ -43,7 +43,7 @@ class Witness:
         pki.Pair(pki.issue(pair, name, key.public_key()), key).write(made.cert, made.key)
         self._identities[name], self._signed_by[name] = made, ca
 
-    def look(self, phase: str, **cas: pki.Pair) -> None:
+    def look(self, phase: str, when: str = "", **cas: pki.Pair) -> None:
         """The whole matrix of this phase of world W2. ``cas``: the CAs that there are by now."""
         pins = {}
         for names in ("old", "new", "old+new", "new+old"):
@@ -54,12 +54,11 @@ class Witness:
         assert len(facts["endpoints"]) == 2
         self.found.append(
             observe(
-                f"W2, {phase}: {WORLDS['W2'][phase].title}",
+                f"W2, {phase}{when}: {WORLDS['W2'][phase].title}",
                 facts["endpoints"],
                 self._identities,
                 pins,
                 truth_of(WORLDS["W2"][phase], signed_by=self._signed_by),
-                server_name=facts["server_name"],
                 verifiers=("openssl", "go") if golang.available() else ("openssl",),
             )
         )
@@ -80,7 +79,7 @@ def test_the_matrix_before_during_and_after_an_accident(fleet, tmp_path):
     witness.look("window", **cas)
     assert made.play("nodes_reregister").report["finished"]
     witness.keep("node01", "minted during", "new")
-    witness.look("window", **cas)
+    witness.look("window", " after the nodes have moved", **cas)
 
     assert made.play("grace_close").report["finished"]
     witness.mint(made.pair(2), "minted after", "new")
