@@ -11,8 +11,8 @@ TOOLS = tests/tools
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-demo demo test test-nightly package lint sanity unit lab integration ssh docs fuzz matrix build format \
-	changelog clean distclean
+.PHONY: help setup setup-demo demo test test-nightly package lint sanity unit lab trust integration ssh docs fuzz matrix build \
+	format changelog clean distclean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ demo: setup-demo  ## the main job on a lab of 24 nodes, from the accident to the
 test: setup  ## all checks; goes on after a failure and sums up at the end
 	@$(PY) $(TOOLS)/checks.py
 
-package lint sanity unit lab integration ssh docs fuzz: setup
+package lint sanity unit lab trust integration ssh docs fuzz: setup
 	@$(PY) $(TOOLS)/checks.py $@ -- $(ARGS)
 
 package:  ## build the collection, install it, call everything in it by full name
@@ -39,6 +39,7 @@ lint:  ## ruff, mypy, yamllint, ansible-lint, reuse, antsibull-changelog
 sanity:  ## ansible-test sanity, without its downloads
 unit:  ## unit tests, and what must hold for the whole repository
 lab:  ## tests of the lab
+trust:  ## every identity with every pin at every replica, by OpenSSL and Go, as tables in .build/reports/matrix
 integration:  ## playbooks of the installed collection against the lab
 ssh:  ## the same over real OpenSSH servers on loopback
 fuzz:  ## a million odd inputs for everything that reads (ARGS="--count 5000 --target bundle --seed x")

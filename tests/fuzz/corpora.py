@@ -167,6 +167,25 @@ def logs() -> tuple[bytes, ...]:
 
 
 @functools.cache
+def locks() -> tuple[str, ...]:
+    """What a look at the lock of a run prints: nobody's, one run's, two runs', and something that is no lock."""
+    nobody = {"now": "1780315200", "parent": "1"}
+    process = {"machine": "a machine", "user": 0, "pid": 4194304, "start": 99}
+    said = {"run": "17", "who": "ca_rotate by root on control01", "since": 1780315000, "process": process}
+    one = {
+        **nobody,
+        "kind.1": "exclusive",
+        "name.1": "1780315300.17",
+        "modified.1": "1780315000",
+        "text.1": json.dumps(said),
+    }
+    other = {"kind.2": "shared", "name.2": "1780315100.slice-2", "modified.2": "1780315001", "text.2": "{}"}
+    shared = {**one, "kind.1": "shared", **other}
+    odd = {**nobody, "kind.1": "shared", "name.1": "keep out", "modified.1": "1780315190", "text.1": ""}
+    return tuple(json.dumps(sections) for sections in (nobody, one, shared, odd, {**one, "foreign": "notes.txt"}))
+
+
+@functools.cache
 def header_dumps() -> tuple[bytes, ...]:
     """HTTP headers with certificates in each form that is read, and somebody's token beside them."""
     leaf, ca = LEAVES[0], OLD

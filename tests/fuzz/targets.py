@@ -45,6 +45,7 @@ from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core import (
     pool,
     registry,
     report,
+    run_lock,
     targets,
     totp,
     trust,
@@ -57,6 +58,7 @@ from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.errors i
 )
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.evidence import Settings
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io import (
+    controller,
     cp_api,
     fleet,
     fleet_evidence,
@@ -67,6 +69,7 @@ from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io import (
     tls_probe,
     tokens,
 )
+from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io import run_lock as io_run_lock
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io.host import Answer, parse
 from ansible_collections.quazzar.ca_rotation.tests.fuzz import corpora
 from ansible_collections.quazzar.ca_rotation.tests.fuzz.mutation import json_bytes, mutated, mutated_tree
@@ -402,6 +405,35 @@ def _host(data: bytes) -> str:
     return READ
 
 
+_LOCK: Mapping[str, Any] = {"path": "/run/lock", "run_id": "99", "kind": "exclusive", "expires_in": 900, "who": "me"}
+
+
+def _lock(data: bytes) -> str:
+    tree = json.loads(data)
+    if not isinstance(tree, dict):
+        return REFUSED
+    sections = {str(name): str(text).encode("utf-8", "replace") for name, text in tree.items()}
+    double: Any = _Host(Answer(0, sections, "", ""))
+    with (
+        mock.patch.object(controller, "_machine", return_value="a machine"),
+        mock.patch.object(controller.os, "getuid", return_value=0),
+    ):
+        try:
+            held = io_run_lock.RunLock(double, _LOCK)
+            found = held.look()
+            said = held.refusal(found, renew=False) + held.refusal(found, renew=True)
+        except RotationError:
+            return REFUSED
+    decision = found.decision
+    assert not set(decision.blocking) & set(decision.over)
+    assert {*decision.blocking, *decision.over} <= set(found.holders)
+    assert all(holder.until > found.now for holder in decision.blocking)
+    # Whoever is in the way is named, on a line that no other run's name can break. (The kind is the script's own word.)
+    assert said.isprintable() or not {holder.kind for holder in found.holders} <= {*run_lock.KINDS}
+    assert all(run_lock.taken_over(holder, now=0) for holder in decision.over)
+    return READ
+
+
 def _transport(data: bytes) -> str:
     """The bytes that come back over a connection, before anything is known of them."""
     sections, code, lack = parse(_text(data), corpora.MARK)
@@ -544,13 +576,14 @@ TARGETS = {
     target.name: target
     for target in (
         Target("bundle", _texts(corpora.bundles), _bundle, 200),
-        Target("pool", _texts(corpora.environments), _pool, 160),
+        Target("pool", _texts(corpora.environments), _pool, 140),
         Target("log", _texts(corpora.logs), _log, 90),
         Target("headers", _texts(corpora.header_dumps), _headers, 100),
         Target("handshake", _texts(corpora.handshakes), _handshake, 100),
         Target("panel_api", _trees(corpora.panel_answers), _panel_api, 80),
         Target("node_api", _trees(corpora.node_answers), _node_api, 60),
         Target("host", _trees(corpora.host_answers), _host, 50),
+        Target("lock", _trees(corpora.locks), _lock, 20),
         Target("transport", _make_transport, _transport, 30),
         Target("evidence", _trees(corpora.evidences), _evidence, 30),
         Target("rows", _make_rows, _rows, 40),

@@ -307,6 +307,11 @@ def lab(section: Section, extra: Sequence[str] = ()) -> None:
     pytest_section(section, ["tests/lab"], "not nightly and not ssh", extra)
 
 
+def trust(section: Section, extra: Sequence[str] = ()) -> None:
+    """Every identity with every pin at every replica, by OpenSSL's verifier and by Go's; the tables are in reports."""
+    pytest_section(section, ["tests/matrix"], "not nightly and not ssh", extra)
+
+
 def integration(section: Section, extra: Sequence[str] = ()) -> None:
     """The installed collection, run by ansible-playbook against the lab."""
     if section.call("the installed collection", collection.install) is not None:
@@ -347,11 +352,12 @@ SECTIONS: dict[str, Callable[..., None]] = {
     "docs": docs,
     "sanity": sanity_tests,
     "lab": lab,
+    "trust": trust,
     "integration": integration,
     "ssh": ssh,
 }
 OTHERS: dict[str, Callable[..., None]] = {"fuzz": fuzz, "nightly": nightly}
-WITH_OPTIONS = ("unit", "lab", "integration", "ssh", "fuzz", "nightly")
+WITH_OPTIONS = ("unit", "lab", "trust", "integration", "ssh", "fuzz", "nightly")
 
 
 def summary(sections: Sequence[Section]) -> int:

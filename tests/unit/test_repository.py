@@ -27,6 +27,7 @@ common = importlib.import_module("common")
 PLUGINS = ROOT / "plugins"
 CORE = PLUGINS / "module_utils" / "_core"
 LAB = ROOT / "tests" / "lab"
+MATRIX = ROOT / "tests" / "matrix"
 IO = PLUGINS / "module_utils" / "_io"
 PACKAGE = "ansible_collections.quazzar.ca_rotation"
 
@@ -66,7 +67,8 @@ def loaded(path: Path) -> Any:
 
 def imports(path: Path) -> Iterator[str]:
     """Every module that the file imports anywhere, relative imports resolved to full names."""
-    start, root = ([], LAB) if LAB in path.parents else (PACKAGE.split("."), ROOT)
+    apart = next((home for home in (LAB, MATRIX) if home in path.parents), None)
+    start, root = ([], apart) if apart else (PACKAGE.split("."), ROOT)
     package = [*start, *path.relative_to(root).parent.parts]
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
@@ -243,12 +245,13 @@ def test_io_knows_nothing_of_what_calls_it(path):
     assert [name for name in imports(path) if name.startswith(above)] == []
 
 
-def test_the_lab_and_the_plugins_do_not_know_each_other():
-    """Else the lab would prove only that the code agrees with itself."""
-    for path in files(LAB / "quazzar_lab", ".py"):
+def test_the_plugins_and_what_judges_them_do_not_know_each_other():
+    """Else the lab and the matrix would prove only that the code agrees with itself."""
+    for path in [*files(LAB / "quazzar_lab", ".py"), *files(MATRIX, ".py")]:
         assert [name for name in imports(path) if name.split(".")[0] in ("ansible", "ansible_collections")] == [], path
     for path in files(PLUGINS, ".py"):
-        assert [name for name in imports(path) if "quazzar_lab" in name or ".tests" in name] == [], path
+        ours = ("quazzar_lab", "quazzar_matrix", ".tests")
+        assert [name for name in imports(path) if any(word in name for word in ours)] == [], path
 
 
 @pytest.mark.parametrize("path", files(PLUGINS, ".py"), ids=name_of)

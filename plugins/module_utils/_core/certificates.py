@@ -56,6 +56,7 @@ _KEY_USAGES = (
 )
 
 _BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----")
+_NUL_LINE = re.compile(rb"(?:\A|\n)\x00")
 _SHA256_LABEL = re.compile(
     r"\A(?:[^=\n]*\bsha-?(?:2-)?256\b[^=\n]*=|sha-?256(?:\s+fingerprint)?\s*:?(?=[\s0-9a-f]))", re.I
 )
@@ -225,6 +226,7 @@ class _Block:
     body: bytes | None  # between the two marks; None without an END line of its own
     behind: bytes  # the rest of the END line
     at_line_start: bool
+    behind_nul: bool  # a line that begins with a NUL byte stands before it
 
 
 def _parse_pem(data: bytes) -> Bundle:
@@ -254,6 +256,8 @@ def _parse_pem(data: bytes) -> Bundle:
 def _pem_blocks(data: bytes) -> tuple[list[_Block], bytes]:
     """Every block, cut off or not, and all that stands outside of them. A block ends before the next one begins."""
     begins = list(_BEGIN.finditer(data))
+    nul = _NUL_LINE.search(data)
+    seen_until = nul.start() if nul else len(data)
     blocks = []
     outside = data[: begins[0].start()]
     for begin, following in zip(begins, [*(after.start() for after in begins[1:]), len(data)]):
@@ -262,7 +266,7 @@ def _pem_blocks(data: bytes) -> tuple[list[_Block], bytes]:
         at_line_start = begin.start() == 0 or data[begin.start() - 1 : begin.start()] == b"\n"
         body = None if end < 0 else data[begin.end() : end]
         behind = b"" if end < 0 else data[end + len(mark) : following].partition(b"\n")[0]
-        blocks.append(_Block(begin.group(1).decode("ascii"), body, behind, at_line_start))
+        blocks.append(_Block(begin.group(1).decode("ascii"), body, behind, at_line_start, begin.start() > seen_until))
         outside += data[begin.end() if end < 0 else end + len(mark) : following]
     return blocks, outside
 
@@ -284,6 +288,10 @@ def _pem_certificate(block: _Block, where: str) -> Certificate:
         raise InputError(
             f"{where} does not begin at the start of a line, so OpenSSL and Go do not see it:"
             " remove what stands before it (often a byte order mark or spaces)"
+        )
+    if block.behind_nul:
+        raise InputError(
+            f"{where} stands behind a line that begins with a NUL byte, where OpenSSL stops: remove that line"
         )
     if block.body is None:
         raise InputError(f"{where} has no END line: it is cut off, or has other line ends than LF and CRLF")

@@ -45,7 +45,7 @@ def has_ended(other: Process) -> bool:
         os.kill(other.pid, 0)
     except ProcessLookupError:
         return True
-    except OSError:
+    except (OSError, OverflowError):  # the number may be one that no process has
         return False
     found = _stat(other.pid)
     return found is not None and (found[0] in _DEAD or found[1] != other.start)

@@ -156,7 +156,7 @@ class RunLock:
                 " collection has not put there; nothing was changed there. Name another directory, or see what that is"
                 " and move it away"
             )
-        now = _number(answer.text("now"), None)
+        now = answer.number("now")
         if now is None:
             raise HostError(f"{self._where}: the clock of the host could not be read (date +%s)")
         holders = tuple(self._holders(answer, now))
@@ -171,7 +171,7 @@ class RunLock:
                 answer.text(f"kind.{number}"),
                 answer.sections[f"name.{number}"].decode("utf-8", "surrogateescape"),
                 answer.sections.get(f"text.{number}", b""),
-                modified=_number(answer.text(f"modified.{number}"), now),
+                modified=now if (modified := answer.number(f"modified.{number}")) is None else modified,
                 expires_in=self._expires_in,
             )
             number += 1
@@ -229,7 +229,3 @@ class RunLock:
 def _with(holders: t.Iterable[Holder], body: str) -> str:
     """A script whose arguments are the files of these holders; a name may hold anything but a slash."""
     return " ".join(["set --", *(shlex.quote(f"{holder.kind}/{holder.name}") for holder in holders)]) + "\n" + body
-
-
-def _number(text: str, otherwise: t.Any) -> t.Any:
-    return int(text) if text.isdecimal() else otherwise

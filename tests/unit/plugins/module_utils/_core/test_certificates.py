@@ -219,6 +219,8 @@ def test_a_private_key_is_flagged_and_never_kept():
         (CA.pem.replace(b"\nMII", b"\n\n \nMII"), "a blank line inside of its block"),
         (CA.pem.replace(b"\n", b"\r\r\n"), "end in CR CR LF"),
         (CA.pem.replace(b"\n-----END", b"\x0b\n-----END"), "not valid base64"),
+        (b"\x00\x00\n" + CA.pem, "PEM certificate 1 stands behind a line that begins with a NUL byte"),
+        (CA.pem + b"\x00\n" + OTHER.pem, "PEM certificate 2 stands behind a line that begins with a NUL byte"),
     ],
 )
 def test_what_is_refused_and_why(data, why):

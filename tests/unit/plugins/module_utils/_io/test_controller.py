@@ -56,6 +56,10 @@ def test_nothing_is_known_of_the_processes_of_others(sleeper, other):
     assert not controller.has_ended(dataclasses.replace(it, **other))
 
 
+def test_nothing_is_known_of_a_process_with_a_number_that_none_has(sleeper):
+    assert not controller.has_ended(dataclasses.replace(of(sleeper.pid), pid=99_999_999_999))
+
+
 def test_a_process_whose_state_cannot_be_read_may_live(sleeper, monkeypatch):
     it = dataclasses.replace(of(sleeper.pid), start=1)
     monkeypatch.setattr(controller, "_stat", lambda pid: None)

@@ -268,7 +268,8 @@ def test_a_full_disk_and_a_read_only_one_take_no_lock(tmp_path):
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_a_clock_that_says_nothing(path, monkeypatch):
-    monkeypatch.setattr(run_lock, "_READ", run_lock._READ.replace('"$(date +%s)"', '""'))
+@pytest.mark.parametrize("clock", ["", "soon", "9" * 5000])
+def test_a_clock_that_says_nothing(path, monkeypatch, clock):
+    monkeypatch.setattr(run_lock, "_READ", run_lock._READ.replace('"$(date +%s)"', f'"{clock}"'))
     with pytest.raises(HostError, match=r"the clock of the host could not be read"):
         lock(path).look()

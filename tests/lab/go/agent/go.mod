@@ -1,0 +1,7 @@
+// Copyright (c) 2026, Quazzar CA Rotation contributors
+// GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+module quazzar.cloud/ca_rotation/tests/lab/agent
+
+go 1.19
