@@ -185,7 +185,7 @@ def mutated(rng: random.Random, seeds: Sequence[bytes]) -> bytes:
     if rng.random() < 0.15:
         other = rng.choice(seeds)
         data = data[: rng.randrange(len(data) + 1)] + other[rng.randrange(len(other) + 1) :]
-    for _ in range(rng.choice((0, 1, 1, 1, 2, 2, 3, 6))):
+    for _turn in range(rng.choice((0, 1, 1, 1, 2, 2, 3, 6))):
         data = rng.choice(_MUTATORS)(rng, data)
     if rng.randrange(_RARELY) == 0:
         data = _huge(rng, data)
@@ -238,7 +238,7 @@ def _places(tree: Any) -> list[tuple[Any, Any]]:
 
 def _deep(rng: random.Random) -> Any:
     tree: Any = _odd(rng)
-    for _ in range(rng.choice((3, 30, 100))):
+    for _turn in range(rng.choice((3, 30, 100))):
         tree = [tree] if rng.random() < 0.5 else {"a": tree}
     return tree
 
@@ -262,7 +262,7 @@ def _change_tree(rng: random.Random, tree: Any) -> Any:
         text = mutated(rng, [container[key].encode("utf-8", "surrogatepass")])
         container[key] = text.decode("utf-8", rng.choice(("replace", "surrogateescape")))
     elif kind == 7 and isinstance(container, list):
-        container.extend(copy.deepcopy(container[key]) for _ in range(rng.choice((1, 2, 50))))
+        container.extend(copy.deepcopy(container[key]) for _turn in range(rng.choice((1, 2, 50))))
     else:
         container[key] = _deep(rng) if rng.random() < 0.2 else _odd(rng)
     return tree
@@ -271,7 +271,7 @@ def _change_tree(rng: random.Random, tree: Any) -> Any:
 def mutated_tree(rng: random.Random, seeds: Sequence[str]) -> Any:
     """One of the seeds (JSON texts) as a tree, after none to six changes."""
     tree = json.loads(rng.choice(seeds))
-    for _ in range(rng.choice((0, 1, 1, 1, 2, 2, 3, 6))):
+    for _turn in range(rng.choice((0, 1, 1, 1, 2, 2, 3, 6))):
         tree = _change_tree(rng, tree)
     return tree
 

@@ -18,7 +18,7 @@ from .errors import InputError
 #: A number of nodes or a share of the fleet, such as 3, "3" or "5%".
 Amount = Union[int, str]
 
-_AMOUNT = re.compile(r"\s*(\d{1,9}(?:\.\d{1,6})?)\s*(%?)\s*\Z")
+_AMOUNT = re.compile(r"\s*(\d{1,9}(?:\.\d{1,6})?)\s*(?:(%)\s*)?\Z")
 
 
 def resolve(batches: Amount | Sequence[Amount], total: int) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from .errors import InputError
 
-_FORM = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*\Z")
+_FORM = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:([smhd])\s*)?\Z")
 _UNITS = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -24,6 +24,6 @@ def parse(value: str | int | float, what: str) -> timedelta:
     if found is None:
         raise InputError(f"{what}: expected a duration such as 90, '15m', '36h' or '90d', found {value!r}")
     try:
-        return timedelta(**{_UNITS[found.group(2)]: float(found.group(1))})
+        return timedelta(**{_UNITS[found.group(2) or ""]: float(found.group(1))})
     except OverflowError:
         raise InputError(f"{what}: {value!r} is too long for a duration") from None

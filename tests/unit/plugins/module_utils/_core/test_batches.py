@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,3 +89,10 @@ def test_the_budget(spec, total, allowed):
 def test_budgets_that_make_no_sense(spec):
     with pytest.raises(InputError):
         budget(spec, 10)
+
+
+def test_a_long_run_of_blanks_takes_no_time():
+    began = time.process_time()
+    with pytest.raises(InputError):
+        resolve("10" + " " * 200_000 + "x", 10)
+    assert time.process_time() - began < 5

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from datetime import timedelta
 
 import pytest
@@ -32,6 +33,13 @@ def test_the_forms(text: object, seconds: float) -> None:
 def test_anything_else_is_named(text: object) -> None:
     with pytest.raises(InputError, match="evidence_max_age: expected a duration"):
         durations.parse(text, "evidence_max_age")  # type: ignore[arg-type]
+
+
+def test_a_long_run_of_blanks_takes_no_time() -> None:
+    began = time.process_time()
+    with pytest.raises(InputError):
+        durations.parse("10" + " " * 200_000 + "x", "x")
+    assert time.process_time() - began < 5
 
 
 def test_a_number_that_no_clock_can_hold() -> None:
