@@ -127,10 +127,8 @@ def find_python(version: str) -> Path | None:
     name = f"python{version}"
     folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
     candidates = [os.path.join(folder, name) for folder in folders if folder]
-    homes = [Path(folder).parent / "versions" for folder in folders if Path(folder).name in ("shims", "bin")]
-    homes += [Path(sys.base_prefix).parent, Path.home() / ".local" / "share" / "uv" / "python"]
-    if os.environ.get("PYENV_ROOT"):
-        homes.insert(0, Path(os.environ["PYENV_ROOT"]) / "versions")
+    homes = [Path(sys.base_prefix).parent, Path.home() / ".local" / "share" / "uv" / "python"]
+    homes += [Path(os.environ.get("PYENV_ROOT") or os.devnull) / "versions", *sorted(Path.home().glob(".*/versions"))]
     for home in homes:
         if home.is_dir():
             is_it = re.compile(rf"(^|-){re.escape(version)}(\.|-|$)")
