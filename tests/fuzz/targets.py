@@ -155,7 +155,8 @@ def _pool(data: bytes) -> str:
     add, remove = pick.sample(_PATHS, pick.randint(0, 2)), pick.sample(_PATHS, pick.randint(0, 2))
     try:
         found = pool.find_assignments(lines, corpora.POOL_VARIABLE)
-        assert all(each.line == dict(lines)[each.number] for each in found)
+        as_they_stand = dict(lines)
+        assert all(each.line == as_they_stand[each.number] for each in found)
         value = found[-1].value if found else ""
         changed = pool.with_entries(value, add, remove)
         kept = [element for element in value.split(",") if element.strip() and element.strip() not in remove]
