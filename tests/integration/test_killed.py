@@ -53,7 +53,7 @@ def nothing_is_half_done(made, partner: str, env_names: set[str]) -> None:
             assert len(pki.load_certificates(Path(entry).read_bytes())) == 1
 
 
-@pytest.mark.parametrize("step", [23, pytest.param(1, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("step", [29, pytest.param(1, marks=pytest.mark.nightly)])
 def test_a_rotation_that_is_killed_again_and_again(fleet, step):
     made = fleet(3, "W2", heartbeat=0.5)
     made.group_vars["all"] |= {"quazzar_heartbeat_interval": 2, "quazzar_probe_hold": 0.4}

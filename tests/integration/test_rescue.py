@@ -13,7 +13,7 @@ from quazzar_lab import pki
 pytestmark = pytest.mark.integration
 
 
-@pytest.mark.parametrize("world", ["W2", "W4"])
+@pytest.mark.parametrize("world", ["W2", pytest.param("W4", marks=pytest.mark.nightly)])
 def test_nodes_that_missed_the_window(fleet, world):
     made = fleet(4, world, replicas=1)
     made.accident()
