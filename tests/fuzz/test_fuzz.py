@@ -50,8 +50,9 @@ def _reader(data: bytes) -> str:
 
 
 def test_what_the_engine_finds(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    monkeypatch.setattr(engine, "CPU_SECONDS", 0.1)
+    monkeypatch.setattr(engine, "CPU_SECONDS", 0.5)
     monkeypatch.setattr(engine, "KEPT", tmp_path)
+    bytearray((engine.MEMORY_MIB + 128) << 20)  # what was used before must not hide what an input takes
     faulty = Target("faulty", lambda rng: rng.randbytes(1), _reader, 0)
     found = engine.run(faulty, SEED, 30).findings
     assert {place.split()[0] for place in found} == {"ValueError", "AssertionError", "TooSlow", "memory"}
