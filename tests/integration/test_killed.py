@@ -10,7 +10,7 @@ import os
 
 import pytest
 
-from killing import MOMENTS, Scenario, at_each_world, at_every_boundary
+from killing import MOMENTS, Scenario, acts, at_each_world, at_every_boundary
 
 pytestmark = pytest.mark.integration
 
@@ -64,14 +64,16 @@ BY_NAME = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: sc
 
 
 @BY_NAME
-def test_killed_in_every_world(fleet, scenario):
-    at_each_world(fleet, scenario)
+def test_killed_between_tasks(fleet, scenario):
+    """The main job in every world; of the others every act."""
+    everything = scenario.playbook == "ca_rotate"
+    at_each_world(fleet, scenario, chosen=list if everything else acts, how="between tasks")
 
 
 @pytest.mark.nightly
 @BY_NAME
-def test_killed_inside_what_it_does(fleet, scenario):
-    at_each_world(fleet, scenario, moments=MOMENTS)
+def test_killed_inside_tasks_too(fleet, scenario):
+    at_each_world(fleet, scenario, moments=MOMENTS, how="between and inside tasks")
 
 
 @pytest.mark.nightly
