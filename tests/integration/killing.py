@@ -188,11 +188,16 @@ def signed_by(leaf: x509.Certificate, ca: x509.Certificate) -> bool:
     return True
 
 
+def changed(world: str) -> list[str]:
+    """What a task has changed to bring about a world of this name."""
+    return world.partition(": ")[2].rpartition(" (")[0].split(", ")
+
+
 def acts(worlds: list[str]) -> list[str]:
     """Without those behind the last act: the lock is given back, the report is written. A run that is made anew finds
     nothing to do there, and so never comes to them."""
-    own = re.compile(r"[^:]+: ([-+](the lock|reports/)[^(]*)+\(")
-    last = max(number for number, world in enumerate(worlds) if not own.match(world))
+    own = re.compile(r"[-+]?(the .*lock$|reports/)")
+    last = max(number for number, world in enumerate(worlds) if not all(map(own.match, changed(world))))
     return worlds[: last + 1]
 
 

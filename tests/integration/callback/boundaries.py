@@ -55,7 +55,7 @@ def world(lab: Path) -> dict[str, str]:
         if not LIVELY.search(name) and path.is_file():
             found[name] = f"{path.stat().st_mode:o} {hashlib.sha256(path.read_bytes()).hexdigest()}"
     for path in (lab / "cp" / "rotation-lock").rglob("*"):
-        found[f"the lock, {path.parent.name}" if path.is_file() else "the lock's directory"] = "there"
+        found[f"the {path.parent.name} lock" if path.is_file() else "the directory of the lock"] = "there"
     for path in (lab / "run").glob("*.pid"):
         found[f"process {path.stem}"] = path.read_text(encoding="utf-8")
     registry = sqlite3.connect(f"file:{lab}/cp/data/registry.sqlite?mode=ro", uri=True, timeout=10)
