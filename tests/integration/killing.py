@@ -27,7 +27,7 @@ import pytest
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from quazzar_lab import pki
+from quazzar_lab import lab, pki
 
 BUILD = Path(os.environ.get("QUAZZAR_BUILD") or Path(__file__).resolve().parents[2] / ".build").resolve()
 REPORTS = BUILD / "reports" / "kills"
@@ -45,11 +45,11 @@ ROUNDS = 4  # so often a lab is made ready, until every world was one to die in
 class Scenario:
     """What is killed.
 
-    ready      brings a lab that has just started to where the playbook has something to do
-    done       looks at the lab and the run when it has come to its end
-    extra      extra vars, of the lab that is ready
-    same       what holds at any moment
-    keeps_links  no node that is trusted by all replicas loses its link; else only who has got its new certificate
+    ready        brings a lab that has just started to where the playbook has something to do
+    done         looks at the lab and at the run that has come to its end
+    extra        extra vars, of the lab that is ready
+    same         what else holds at any moment
+    keeps_links  no node that all replicas trust loses its link; else only who has got its new certificate keeps it
     """
 
     playbook: str
@@ -136,19 +136,22 @@ class Killing:
         """Every file is whole, and somebody else's entry and all instances are where they were."""
         made = self.made
         old = made.cas()[0]["sha256"]
-        open_everywhere = self.scenario.keeps_links and all(old in pool for pool in made.loaded().values())
+        running = lab.status(str(made.dir))["replicas"].values()
+        trusted = self.scenario.keeps_links and all(old in replica.get("pool", ()) for replica in running)
         for name in made.names:
             folder = made.node_file(name, "ca.crt").parent
             assert {path.name for path in folder.iterdir()} >= NODE_FILES, name
             assert pki.load_certificates((folder / "ca.crt").read_bytes()), name
             (leaf,) = pki.load_certificates((folder / "client.crt").read_bytes())
             pki.load_key((folder / "client.key").read_bytes())
-            if name not in self.since and (open_everywhere or signed_by(leaf, made.pair(2).cert)):
+            if name not in self.since and (trusted or signed_by(leaf, made.pair(2).cert)):
                 self.since[name] = time.time()
+        for kept in made.layout.nodes.glob("*/var/lib/quazzar/rotation-probe/client.crt"):
+            assert len(pki.load_certificates(kept.read_bytes())) == 1, kept
         for replica in self.replicas:
             entries = made.pool(replica).split(",")
             assert self.partner in entries and len(entries) == len(set(entries)) <= 2, (replica, entries)
-            for entry in entries:
+            for entry in [*entries, *Path(made.facts["legacy_dir"]).glob("*.crt")]:
                 assert len(pki.load_certificates(Path(entry).read_bytes())) == 1, entry
         assert set(made.registry()) >= self.registry
         self.scenario.same(made)

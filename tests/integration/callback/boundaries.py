@@ -79,7 +79,10 @@ def changes(before: dict[str, str], after: dict[str, str]) -> list[str]:
 
 
 def power_off(*, hosts_too: bool) -> None:
-    """Kill this run. Its workers have sessions of their own; what they have started on hosts may go on there."""
+    """Kill this run. Its workers have sessions of their own; what they have started on hosts may go on there.
+
+    A replica is restarted by its platform, which no death of a controller reaches: here by the lab's own program.
+    """
     parents, programs = {}, {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -92,7 +95,7 @@ def power_off(*, hosts_too: bool) -> None:
     while more := {pid for pid, parent in parents.items() if parent in family} - family:
         family |= more
     for pid in sorted(family - {os.getpid()}):
-        if hosts_too or b"ansible-playbook" in programs[pid]:
+        if b"ansible-playbook" in programs[pid] or (hosts_too and b"quazzar_lab" not in programs[pid]):
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
