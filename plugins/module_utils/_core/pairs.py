@@ -67,7 +67,7 @@ def parse(cert: bytes, key: bytes, where: str) -> Pair:
             f"{where}: the private key does not belong to the certificate {found[0].sha256[:16]} ({found[0].subject});"
             " they are of two different CAs, or one of the files is damaged"
         )
-    return Pair(found[0], key)
+    return Pair(found[0], _only_key(key))
 
 
 def private_key(pem: bytes, where: str) -> Any:

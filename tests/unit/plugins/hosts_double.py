@@ -22,6 +22,7 @@ from ansible.template import Templar
 
 from ansible_collections.quazzar.ca_rotation.plugins.action import (
     ca_info,
+    ca_pair,
     kept_identity,
     node_info,
     node_registration,
@@ -32,6 +33,7 @@ from ansible_collections.quazzar.ca_rotation.plugins.action import (
 
 ACTIONS = {
     "ca_info": ca_info,
+    "ca_pair": ca_pair,
     "kept_identity": kept_identity,
     "node_info": node_info,
     "node_registration": node_registration,
