@@ -59,6 +59,12 @@ options:
       Directory on the host with legacy CA certificates (C(*.crt), C(*.pem)). The documented C(ca.crt.old) in O(certs_dir) is read as
       well.
     type: str
+  staged_dir:
+    description: Directory of the pair of a staged CA (see M(quazzar.ca_rotation.ca_pair)). Of its key it is only told whether it fits.
+    type: str
+  previous_dir:
+    description: Directory of the pair that was active before a planned rotation, as O(staged_dir).
+    type: str
   log_command:
     description:
       - >-
@@ -270,6 +276,12 @@ replica:
           description: Why the pool is not known, else empty.
           type: str
           sample: ''
+    active_key_matches:
+      description: >-
+        Whether C(ca.key) of O(certs_dir) belongs to C(ca.crt). Only looked at while a pair is in O(staged_dir) or O(previous_dir), else
+        V(null).
+      type: bool
+      sample: null
     legacy_dir:
       description: Certificate files in O(legacy_dir), and C(ca.crt.old*) in O(certs_dir).
       type: list
@@ -296,6 +308,44 @@ replica:
       type: list
       elements: str
       sample: [/var/lib/quazzar-cc/legacy/, /var/lib/quazzar-cc/certs/ca.crt.old]
+    staged:
+      description: The pair in O(staged_dir), V(null) when there is none.
+      type: dict
+      contains:
+        pem:
+          description: Its certificate, empty when it cannot be read.
+          type: str
+        sha256:
+          description: SHA-256 of that.
+          type: str
+        usable:
+          description: Whether the key is there and belongs to the certificate.
+          type: bool
+        sample:
+          description: A server certificate by that CA, for nodes to try. Empty when there is none.
+          type: str
+        error:
+          description: Why the certificate cannot be read, else empty.
+          type: str
+    previous:
+      description: The pair in O(previous_dir), V(null) when there is none.
+      type: dict
+      contains:
+        pem:
+          description: Its certificate, empty when it cannot be read.
+          type: str
+        sha256:
+          description: SHA-256 of that.
+          type: str
+        usable:
+          description: Whether the key is there and belongs to the certificate.
+          type: bool
+        sample:
+          description: A server certificate by that CA, for nodes to try. Empty when there is none.
+          type: str
+        error:
+          description: Why the certificate cannot be read, else empty.
+          type: str
     boot:
       description: What the replica logged at its start.
       type: dict

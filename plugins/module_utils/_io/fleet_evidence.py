@@ -96,7 +96,7 @@ def raw_evidence(options: Options, hostvars: t.Any) -> Raw:
         registry=registry or None,
         claims=claims,
         identities={name: identity(hostvars, name) for name in nodes},
-        named=frozenset(normalise_fingerprint(text) for text in options["legacy_fingerprints"]),
+        named=frozenset(normalise_fingerprint(t) for t in [*options["legacy_fingerprints"], *options["replaced"]]),
         retirable_paths=tuple(options["retirable_paths"]),
         quorum=options["legacy_quorum"],
         heartbeat_interval=durations.parse(options["heartbeat_interval"], "heartbeat_interval"),
@@ -121,6 +121,8 @@ def settings(options: Options) -> Settings:
         rescued=frozenset(options["rescued"]),
         compromised=frozenset(normalise_fingerprint(text) for text in options["compromised"]),
         compromised_at=parse_time(options["compromised_at"], "compromised_at"),
+        replaced=frozenset(normalise_fingerprint(text) for text in options["replaced"]),
+        bridged=options["bridged"],
     )
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from .._core import certificates, pool
 from .._core.errors import HostError, InputError, RotationError, Unreachable
-from . import logs, tls_probe
+from . import logs, pairs, tls_probe
 from .action import rfc3339, utc_now
 from .host import Answer, Host, whole
 
@@ -34,6 +34,8 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "variable": {"type": "str", "default": "CC_TRUST_ADDITIONAL_CA_CERTS"},
     "auto_ca_gen_variable": {"type": "str", "default": "CC_ALLOW_AUTO_CA_GEN"},
     "legacy_dir": {"type": "str"},
+    "staged_dir": {"type": "str"},
+    "previous_dir": {"type": "str"},
     "log_command": {"type": "str"},
     "grace_log_pattern": {"type": "str", "default": DEFAULT_GRACE_PATTERN},
     "boot_pattern": {"type": "str", "default": logs.DEFAULT_BOOT_PATTERN},
@@ -84,6 +86,14 @@ for qz_f in "$legacy_dir"/*.crt "$legacy_dir"/*.pem "$certs_dir"/ca.crt.old*; do
   if [ -f "$qz_f" ] && [ "$qz_n" -lt @ENTRIES@ ]; then qz_n=$((qz_n + 1)); qz_cert "legacy.$qz_n" "$qz_f"; fi
 done
 if [ -n "$log_command" ]; then qz_read_log; fi
+# Of a planned rotation. Keys are compared on the host, and only while there is one.
+for qz_n in staged previous; do
+  if [ "$qz_n" = staged ]; then qz_f=$staged_dir; else qz_f=$previous_dir; fi
+  if [ -n "$qz_f" ] && [ -d "$qz_f" ]; then
+    qz_pair_info "$qz_n" "$qz_f"
+    if qz_is_pair "$certs_dir"; then qz_put active.matches 1; else qz_put active.matches 0; fi
+  fi
+done
 return 0
 """
 
@@ -139,8 +149,11 @@ def _nothing(name: str, address: str) -> dict[str, Any]:
         "active_ca": None,
         "active_ca_error": "",
         "pool": {"raw": None, "entries": [], "line": None, "error": ""},
+        "active_key_matches": None,
         "legacy_dir": [],
         "ours": [],
+        "staged": None,
+        "previous": None,
         "boot": {"loaded_count": None, "since_boot": False, "error": ""},
         "auto_ca_gen": None,
     }
@@ -175,11 +188,20 @@ def _files(host: Host, result: dict[str, Any], options: Mapping[str, Any]) -> No
             raise InputError(f"{key} should be the name of an environment variable, found {options[key]!r}")
     patterns = {key: logs.pattern(options[key], key) for key in ("grace_log_pattern", "boot_pattern")}
     log_timeout = max(1, int(options["timeout"]))
-    names = ("certs_dir", "env_file", "legacy_dir", "log_command", "variable", "auto_ca_gen_variable")
+    names = (
+        "certs_dir",
+        "env_file",
+        "legacy_dir",
+        "staged_dir",
+        "previous_dir",
+        "log_command",
+        "variable",
+        "auto_ca_gen_variable",
+    )
     variables = {name: str(options[name] or "") for name in names}
-    for name in ("certs_dir", "legacy_dir"):
+    for name in ("certs_dir", "legacy_dir", "staged_dir", "previous_dir"):
         variables[name] = variables[name].rstrip("/") or variables[name]
-    body = _CERT_FILE + logs.SCRIPT + _FILES.replace("@ENTRIES@", str(_ENTRIES_LIMIT))
+    body = _CERT_FILE + pairs.INFO + logs.SCRIPT + _FILES.replace("@ENTRIES@", str(_ENTRIES_LIMIT))
     answer = host.run(body, {**variables, "log_timeout": str(log_timeout)}, timeout=60 + log_timeout)
     result["ours"] = [f"{variables['legacy_dir']}/"] if variables["legacy_dir"] else []
     if variables["certs_dir"]:
@@ -188,6 +210,10 @@ def _files(host: Host, result: dict[str, Any], options: Mapping[str, Any]) -> No
     if variables["env_file"]:
         _pool(host, result, answer, variables)
     result["legacy_dir"] = _numbered(answer, "legacy")
+    for name in ("staged", "previous"):
+        result[name] = _pair(answer, name)
+    matches = answer.text("active.matches")
+    result["active_key_matches"] = matches == "1" if matches else None
     if variables["log_command"]:
         result["boot"] = _boot(answer, patterns["grace_log_pattern"], patterns["boot_pattern"], log_timeout)
 
@@ -215,6 +241,21 @@ def _active(result: dict[str, Any], answer: Answer) -> None:
     if found:
         # A server that loads the pair takes the first certificate of the file as its own.
         result["active_ca"] = {**found[0].as_dict(), "pem": found[0].pem()}
+
+
+def _pair(answer: Answer, name: str) -> dict[str, Any] | None:
+    """A pair beside the active one; None: nothing is there."""
+    if answer.text(f"{name}.error") in ("", "missing") and name not in answer.sections:
+        return None
+    found, error = _certificates(answer, name)
+    sample, _unused = _certificates(answer, f"{name}.sample")
+    return {
+        "pem": found[0].pem() if found else "",
+        "sha256": found[0].sha256 if found else "",
+        "usable": answer.text(f"{name}.matches") == "1",
+        "sample": sample[0].pem() if sample else "",
+        "error": error,
+    }
 
 
 def _entry(answer: Answer, name: str) -> dict[str, Any]:
