@@ -113,7 +113,7 @@ class ActionModule(EvidenceAction):
             "damage": [dataclasses.asdict(item) for item in plan.damage(made, taken.evidence)],
             "lines": report.plan_lines(made, taken.evidence),
             "gate_lines": report.gate_lines(made.gate),
-            "ready": bool(made.activate) and (made.activation is None or made.activation.open) and not made.stage,
+            "ready": made.ready,
             "ready_lines": report.activation_lines(made),
             "drift_lines": report.drift_lines(made, taken.evidence),
             "summary_lines": report.summary_lines(made, taken.evidence, document),

@@ -87,6 +87,12 @@ class Plan:
     activation: gate_module.Gate | None = None
 
     @property
+    def ready(self) -> bool:
+        """The staged CA may become the active one now: every replica trusts it, and nobody loses a link by it."""
+        open_gate = self.activation is None or self.activation.open
+        return bool(self.activate) and not (self.stage or self.open_window) and open_gate
+
+    @property
     def idle(self) -> bool:
         """Nothing is left to do for the CP and for the nodes that can be reached."""
         return not (
