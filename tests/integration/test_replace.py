@@ -12,28 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from quazzar_lab import lab, pki
+from quazzar_lab import lab
 
 pytestmark = pytest.mark.integration
 
 FAST = {"quazzar_heartbeat_interval": 2, "quazzar_probe_hold": 0.4}
-
-
-def active(made, replica: str = "cp1") -> bytes:
-    return (certs(made, replica) / "ca.crt").read_bytes()
-
-
-def certs(made, replica: str = "cp1") -> Path:
-    return made.layout.certs(replica, lab.options_of(made.layout))
-
-
-def digest(pem: bytes) -> str:
-    return pki.fingerprint(pki.load_certificates(pem)[0])
-
-
-def beside(made) -> set[str]:
-    """What lies beside the active pair for a planned rotation."""
-    return {path.name for path in made.layout.cp.iterdir() if path.name.startswith(("staged", "previous"))}
 
 
 def key_lines(*paths: Path) -> list[str]:
@@ -41,10 +24,10 @@ def key_lines(*paths: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("world", ["W1", "W2", "W4"])
-def test_a_planned_rotation_misses_no_heartbeat(fleet, world):
+def test_a_planned_rotation_misses_no_heartbeat(fleet, world, digest):
     made = fleet(4, world, heartbeat=0.5)
     made.group_vars["all"] |= FAST
-    old, pools, before, since = active(made), made.environments(), made.digest(), time.time()
+    old, pools, before, since = made.active(), made.environments(), made.digest(), time.time()
     named = {"quazzar_replaced_ca": digest(old)}
 
     checked = made.play("ca_replace", "--check", "--diff", **named)
@@ -63,14 +46,14 @@ def test_a_planned_rotation_misses_no_heartbeat(fleet, world):
     run = made.play("ca_replace", **named)
     assert run.report["finished"] and set(run.states.values()) == {"current"}
     assert run.report["replacement"]["phase"] == "finished"
-    new = active(made)
-    assert new != old and active(made, "cp2") == new
+    new = made.active()
+    assert new != old and made.active("cp2") == new
     assert {made.node_file(name, "ca.crt").read_bytes() for name in made.names} == {new}
     assert {proof["after"] for proof in run.report["negative_proof"]} == {"refused"}
     # nothing of it stays behind, and no word of a key was said
-    assert made.environments() == pools and beside(made) == set()
+    assert made.environments() == pools and made.beside() == set()
     said = run.output + "".join(path.read_text() for path in made.reports())
-    assert [line for line in key_lines(certs(made) / "ca.key", made.layout.hidden / "ca-1.key") if line in said] == []
+    assert [line for line in key_lines(made.certs() / "ca.key", made.layout.hidden / "ca-1.key") if line in said] == []
     made.connected()
     assert made.missed(since) == {}
     # in W4 the bridge let whoever pinned only the old CA verify the new certificate
@@ -84,15 +67,15 @@ def test_a_planned_rotation_misses_no_heartbeat(fleet, world):
     assert made.missed(since) == {}
 
 
-def test_what_must_not_begin_and_what_waits(fleet, tmp_path):
+def test_what_must_not_begin_and_what_waits(fleet, tmp_path, digest):
     made = fleet(3, "W2", options=["certs_volume=own"], heartbeat=0.5)
     made.group_vars["all"] |= FAST
     # with volumes of their own the replicas begin with one CA, as a person has copied it there
     for name in ("ca.crt", "ca.key"):
-        shutil.copy2(certs(made) / name, certs(made, "cp2") / name)
-    shutil.rmtree(certs(made, "cp2") / "server")
+        shutil.copy2(made.certs() / name, made.certs("cp2") / name)
+    shutil.rmtree(made.certs("cp2") / "server")
     lab.restart(str(made.dir), "cp2")
-    old, since = active(made), time.time()
+    old, since = made.active(), time.time()
 
     # the CA has to be named, and known
     run = made.play("ca_replace", status=2)
@@ -101,7 +84,7 @@ def test_what_must_not_begin_and_what_waits(fleet, tmp_path):
     )
     run = made.play("ca_replace", status=2, quazzar_replaced_ca="ab" * 32)
     assert run.says(f"quazzar_replaced_ca names {'ab' * 32}, which is neither the active CA ({digest(old)}) nor one")
-    assert beside(made) == set() and made.loaded() == {"cp1": [], "cp2": []}
+    assert made.beside() == set() and made.loaded() == {"cp1": [], "cp2": []}
 
     # a node is off: everything is made ready, and the new CA waits for it
     named = {"quazzar_replaced_ca": digest(old)}
@@ -110,7 +93,7 @@ def test_what_must_not_begin_and_what_waits(fleet, tmp_path):
     assert run.says("Not ready: the active CA stays, because some node could lose its link.")
     assert run.report["replacement"]["phase"] == "ready to activate" and not run.report["replacement"]["ready"]
     assert [item["node"] for item in run.report["replacement"]["blocked"]] == ["node03"]
-    assert active(made) == old == active(made, "cp2") and beside(made) == {"staged-cp1", "staged-cp2"}
+    assert made.active() == old == made.active("cp2") and made.beside() == {"staged-cp1", "staged-cp2"}
     staged = (made.layout.cp / "staged-cp1/ca.crt").read_bytes()
     assert (made.layout.cp / "staged-cp2/ca.key").read_bytes() == (made.layout.cp / "staged-cp1/ca.key").read_bytes()
     assert all(sorted(pool) == sorted([digest(old), digest(staged)]) for pool in made.loaded().values())
@@ -129,15 +112,15 @@ def test_what_must_not_begin_and_what_waits(fleet, tmp_path):
     back = time.time()
     run = made.play("ca_replace", **named)
     assert run.report["finished"] and set(run.states.values()) == {"current"}
-    assert active(made) == staged == active(made, "cp2") and beside(made) == set()
+    assert made.active() == staged == made.active("cp2") and made.beside() == set()
     assert {name: beats for name, beats in made.missed(since).items() if name != "node03"} == {}
     assert made.missed(back) == {}
 
 
-def test_a_replica_that_does_not_come_up_with_the_new_ca_gets_the_old_one_back(fleet):
+def test_a_replica_that_does_not_come_up_with_the_new_ca_gets_the_old_one_back(fleet, digest):
     made = fleet(3, "W2", heartbeat=0.5)
     made.group_vars["all"] |= FAST | {"quazzar_cp_ready_timeout": 4}
-    old, since = active(made), time.time()
+    old, since = made.active(), time.time()
     named = {"quazzar_replaced_ca": digest(old)}
     play = made.begin("ca_replace", **named)
     play.until(r"PLAY \[Activate \| Ask")
@@ -145,23 +128,23 @@ def test_a_replica_that_does_not_come_up_with_the_new_ca_gets_the_old_one_back(f
     run = play.finish()
     assert run.status == 2
     assert run.says("The CA of cp1 was put back as it was, and the CP restarted.")
-    assert active(made) == old and made.boots("cp2")[2:] == []
+    assert made.active() == old and made.boots("cp2")[2:] == []
     made.connected()
 
     made.clear()
     run = made.play("ca_replace", **named)
-    assert run.report["finished"] and active(made) != old
+    assert run.report["finished"] and made.active() != old
     assert made.missed(since) == {}
 
 
-def test_agents_that_take_no_bundle_are_not_cut_off_unasked(fleet):
+def test_agents_that_take_no_bundle_are_not_cut_off_unasked(fleet, digest):
     made = fleet(3, "W2", options=["bundle=first"], heartbeat=0.5)
     made.group_vars["all"] |= FAST
-    old, pins = active(made), {name: made.node_file(name, "ca.crt").read_bytes() for name in made.names}
+    old, pins = made.active(), {name: made.node_file(name, "ca.crt").read_bytes() for name in made.names}
     named = {"quazzar_replaced_ca": digest(old)}
     run = made.play("ca_replace", status=2, **named)
     assert run.says("the agents do not take a bundle, so they cannot trust the staged CA beside the active one")
-    assert active(made) == old and pins == {name: made.node_file(name, "ca.crt").read_bytes() for name in made.names}
+    assert made.active() == old and pins == {name: made.node_file(name, "ca.crt").read_bytes() for name in made.names}
 
     # the operator accepts it, and is told whom it costs
     run = made.play("ca_replace", quazzar_pin_bundle="never", **named)

@@ -11,23 +11,11 @@ import time
 
 import pytest
 
-from quazzar_lab import lab, pki
+from quazzar_lab import lab
 
 pytestmark = pytest.mark.integration
 
 FAST = {"quazzar_heartbeat_interval": 2, "quazzar_probe_hold": 0.4}
-
-
-def active(made) -> bytes:
-    return (made.layout.certs("cp1", lab.options_of(made.layout)) / "ca.crt").read_bytes()
-
-
-def digest(pem: bytes) -> str:
-    return pki.fingerprint(pki.load_certificates(pem)[0])
-
-
-def beside(made) -> set[str]:
-    return {path.name for path in made.layout.cp.iterdir() if path.name.startswith(("staged", "previous"))}
 
 
 def pins(made) -> set[bytes]:
@@ -43,17 +31,17 @@ PHASES = [
 ]
 
 
-def test_back_from_every_phase_before_a_node_has_moved(fleet):
+def test_back_from_every_phase_before_a_node_has_moved(fleet, digest):
     made = fleet(3, "W2", heartbeat=0.5)
     made.group_vars["all"] |= FAST
-    old, pools, since = active(made), made.environments(), time.time()
+    old, pools, since = made.active(), made.environments(), time.time()
     named = {"quazzar_replaced_ca": digest(old)}
     for phase in PHASES:
         until, says = phase.values
         play = made.begin("ca_replace", **named)
         play.until(until)
         play.kill()
-        assert beside(made), phase.id
+        assert made.beside(), phase.id
 
         before = made.digest()
         run = made.play("rotation_rollback", "--check", "--diff")
@@ -61,7 +49,7 @@ def test_back_from_every_phase_before_a_node_has_moved(fleet):
         assert made.digest() == before, phase.id
         run = made.play("rotation_rollback")
         assert run.report["finished"] and set(run.states.values()) == {"current"}, phase.id
-        assert active(made) == old and pins(made) == {old} and beside(made) == set(), phase.id
+        assert made.active() == old and pins(made) == {old} and made.beside() == set(), phase.id
         assert made.environments() == pools and made.loaded() == {"cp1": [], "cp2": []}, phase.id
         assert made.missed(since) == {}, phase.id
 
@@ -71,28 +59,28 @@ def test_back_from_every_phase_before_a_node_has_moved(fleet):
         assert made.digest() == settled, phase.id
 
 
-def test_once_a_node_has_moved_the_active_ca_stays(fleet):
+def test_once_a_node_has_moved_the_active_ca_stays(fleet, digest):
     made = fleet(3, "W1", heartbeat=0.5)
     made.group_vars["all"] |= FAST | {"quazzar_batches": [1]}
-    old, since = active(made), time.time()
+    old, since = made.active(), time.time()
     named = {"quazzar_replaced_ca": digest(old)}
     play = made.begin("ca_replace", **named)
     play.until(r"1 of 3 nodes done")
     play.kill()
-    new = active(made)
-    assert new != old and beside(made) == {"previous"}
+    new = made.active()
+    assert new != old and made.beside() == {"previous"}
 
     run = made.play("rotation_rollback")
     reason = "the active CA is not replaced by the one before, some nodes would lose their link by that: "
     assert run.says(reason) and run.says("has been registered by another CA; the trust pool is widened instead")
-    assert active(made) == new and run.report["finished"]
+    assert made.active() == new and run.report["finished"]
     assert all(digest(old) in pool for pool in made.loaded().values())
     assert made.missed(since) == {}
 
     # forward is always open
     run = made.play("ca_replace", **named)
     assert run.report["finished"] and set(run.states.values()) == {"current"}
-    assert beside(made) == set() and made.loaded() == {"cp1": [], "cp2": []}
+    assert made.beside() == set() and made.loaded() == {"cp1": [], "cp2": []}
 
     # After the strip: nothing that is known needs the old CA, so it is put back only when it is named.
     run = made.play("rotation_rollback")
@@ -100,7 +88,7 @@ def test_once_a_node_has_moved_the_active_ca_stays(fleet):
     run = made.play("rotation_rollback", quazzar_legacy_ca_fingerprints=[digest(old)])
     assert run.report["finished"] and run.report["grace_window"]["open"]
     assert made.loaded() == {"cp1": [digest(old)], "cp2": [digest(old)]}
-    assert active(made) == new and made.missed(since) == {}
+    assert made.active() == new and made.missed(since) == {}
     run = made.play("grace_close", quazzar_legacy_probes=0)
     assert run.report["finished"] and made.loaded() == {"cp1": [], "cp2": []}
     made.connected()
@@ -129,7 +117,7 @@ def test_after_the_strip_a_node_that_was_left_behind_is_let_in_again(fleet, tmp_
 def test_an_accident_is_undone_when_the_pair_is_at_hand_and_no_node_has_moved(fleet):
     made = fleet(3, "W2", heartbeat=0.5)
     made.group_vars["all"] |= FAST
-    old, pools = active(made), made.environments()
+    old, pools = made.active(), made.environments()
     backup = lab.backup_ca(str(made.dir), "")
     made.accident()
     made.disconnected()
@@ -141,7 +129,7 @@ def test_an_accident_is_undone_when_the_pair_is_at_hand_and_no_node_has_moved(fl
     tokens, since = made.tokens(), time.time()
     run = made.play("rotation_rollback")
     assert run.report["finished"] and set(run.states.values()) == {"current"}
-    assert active(made) == old and pins(made) == {old} and beside(made) == set()
+    assert made.active() == old and pins(made) == {old} and made.beside() == set()
     assert made.environments() == pools and made.tokens() == tokens
     made.connected()
     assert made.missed(since) == {}

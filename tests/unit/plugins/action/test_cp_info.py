@@ -172,6 +172,37 @@ def test_a_key_in_a_legacy_file_never_travels(cp: Cp, monkeypatch: pytest.Monkey
     assert all(b"hunter22" not in content for answer in answers for content in answer.sections.values())
 
 
+def test_pairs_beside_the_active_one_are_told_and_their_keys_only_compared(
+    cp: Cp, tmp_path: pathlib.Path, make_ca: t.Any, make_leaf: t.Any
+) -> None:
+    staged, previous = tmp_path / "staged", tmp_path / "previous"
+    dirs = {"staged_dir": f"{staged}/", "previous_dir": str(previous)}
+    found = cp.read(**dirs)
+    assert (found["staged"], found["previous"], found["active_key_matches"]) == (None, None, None)
+
+    new, old = make_ca(), make_ca("Old CA")
+    new.write(staged, "ca")
+    sample = make_leaf(new, names=["cp.test"])
+    (staged / "server-sample.crt").write_bytes(sample.pem)
+    old.write(previous, "ca")
+    found = cp.read(**dirs)
+    assert found["staged"] == {
+        "pem": new.cert.pem(), "sha256": new.cert.sha256, "usable": True, "sample": sample.cert.pem(), "error": "",
+    }  # fmt: skip
+    assert found["previous"]["sha256"] == old.cert.sha256 and found["previous"]["sample"] == ""
+    assert found["active_key_matches"] is True
+
+    # halves and strangers
+    (staged / "ca.key").unlink()
+    (previous / "ca.key").write_bytes(new.key_pem)
+    (cp.certs / "ca.key").write_bytes(new.key_pem)
+    found = cp.read(**dirs)
+    assert not found["staged"]["usable"] and not found["previous"]["usable"]
+    assert found["active_key_matches"] is False
+    (staged / "ca.crt").write_bytes(new.pem + new.key_pem)
+    assert "there is a private key in it, so it was not read" in cp.read(**dirs)["staged"]["error"]
+
+
 @pytest.mark.parametrize(("kind", "words"), [("missing", "no such file"), ("directory", "is a directory")])
 def test_an_unusable_environment_file_says_why(cp: Cp, kind: str, words: str) -> None:
     cp.env.unlink()

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import types
 import typing as t
 from dataclasses import dataclass, field, replace
 
@@ -125,14 +124,7 @@ class World:
     def planned(self, goal: str) -> tuple[plan.Plan, dict[str, t.Any]]:
         seen = self.evidence()
         made = {"replace": replacement.make_replace, "rollback": replacement.make_rollback}[goal](seen)
-        taken = types.SimpleNamespace(
-            evidence=seen,
-            pem=lambda key: key,
-            catalogue=types.SimpleNamespace(certificates=lambda: ()),
-            server_sample="",
-            leaves_marked=True,
-        )
-        return made, targets.of(made, t.cast(t.Any, taken))
+        return made, targets.of(made, fleets.taken(seen))
 
     def do(self, goal: str, act: str, most: int) -> tuple[list[str], frozenset[str]]:
         """One kind of act on the first ``most`` of its hosts, as the roles do it. -> hosts, nodes that it may cost."""
@@ -272,7 +264,7 @@ def test_no_act_of_a_planned_rotation_or_of_its_way_back_takes_a_link_that_was_n
     for one in world.nodes:
         one.takes = kind
     for goal, done in runs:
-        for act, most in zip(FORWARD if goal == "replace" else BACK, done):
+        for act, most in zip(FORWARD if goal == "replace" else BACK, done, strict=False):
             before = world.links()
             hosts, costs = world.do(goal, act, most)
             assert before - world.links() <= costs, (goal, act, hosts, world)
