@@ -347,11 +347,12 @@ def _same_ca(facts: Facts) -> Iterable[Point]:
 def _serving(facts: Facts) -> Iterable[Point]:
     for replica in facts.evidence.replicas:
         if replica.taken_at is None:
-            yield Point(replica.name, UNKNOWN, replica.error)
+            yield Point(replica.name, UNKNOWN, replica.error or "it is not known when it was looked at")
         elif replica.listening:
             yield Point(replica.name, PASS, f"it serves at {replica.address}")
         else:
-            yield Point(replica.name, FAIL, f"it does not serve at {replica.address}: {replica.error}")
+            why = replica.error or "nothing answers"
+            yield Point(replica.name, FAIL, f"it does not serve at {replica.address}: {why}")
 
 
 def _running(facts: Facts) -> Iterable[Point]:
@@ -481,7 +482,7 @@ def _short(key: str, evidence: Evidence) -> str:
 
 def _strangers(facts: Facts) -> Iterable[Point]:
     return (
-        Point(each.name, UNKNOWN, "in the Control Panel's registry, but not in the inventory", _ADD)
+        Point(each.name or each.id, UNKNOWN, "in the Control Panel's registry, but not in the inventory", _ADD)
         for each in facts.evidence.strangers
     )
 
