@@ -277,7 +277,7 @@ def _auto_ca_gen(facts: Facts) -> Iterable[Point]:
         elif replica.auto_ca_gen:
             yield Point(replica.name, FAIL, "CC_ALLOW_AUTO_CA_GEN is true: with its volume lost it makes a new CA")
         else:
-            yield Point(replica.name, PASS, "it is unset")
+            yield Point(replica.name, PASS, "it is unset, or not true")
 
 
 def _pool_error(replica: Replica) -> str:
@@ -307,7 +307,7 @@ def _backed_up(facts: Facts) -> Iterable[Point]:
 
 
 def _drift(facts: Facts) -> Iterable[Point]:
-    enough = facts.limits.drift_lines
+    enough = max(1, facts.limits.drift_lines)
     for replica in facts.evidence.replicas:
         log = facts.logs.get(replica.name)
         if log is None:

@@ -167,7 +167,7 @@ def test_a_ca_that_makes_itself() -> None:
     found = facts(replica(auto_ca_gen=True), replica("cp2"), unread, replica("cp4", auto_ca_gen=None))
     assert said(found, "auto-ca-gen") == [
         ("cp1", FAIL, "CC_ALLOW_AUTO_CA_GEN is true: with its volume lost it makes a new CA"),
-        ("cp2", PASS, "it is unset"),
+        ("cp2", PASS, "it is unset, or not true"),
         ("cp3", UNKNOWN, "/env: no such file"),
         ("cp4", UNKNOWN, "its environment file was not read"),
     ]
@@ -231,6 +231,7 @@ def test_how_many_lines_are_a_stream_is_the_operators() -> None:
     few = {"cp1": Log(3, outside={"192.0.2.1": 3})}
     assert rule(facts(logs=few, limits=Limits(drift_lines=3)), "drift-log").verdict == FAIL
     assert rule(facts(logs=few, limits=Limits(drift_lines=4)), "drift-log").verdict == PASS
+    assert rule(facts(limits=Limits(drift_lines=0)), "drift-log").verdict == PASS
 
 
 def test_replicas_that_differ() -> None:
