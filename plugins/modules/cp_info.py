@@ -366,4 +366,65 @@ replica:
       description: Whether O(auto_ca_gen_variable) is set to true in O(env_file), V(null) when that was not read.
       type: bool
       sample: false
+    storage:
+      description: How the files of the Control Panel are kept, as far as O(certs_dir) is given. Only names, modes and owners.
+      type: dict
+      contains:
+        path:
+          description: O(certs_dir). Empty when it was not looked at.
+          type: str
+          sample: /var/lib/quazzar-cc/certs
+        error:
+          description: Why nothing is known of that directory, else empty.
+          type: str
+          sample: ''
+        mount:
+          description: Where its file system is mounted. Empty when that is not known.
+          type: str
+          sample: /var/lib/quazzar-cc
+        file_system:
+          description: Type of that file system, as the kernel names it. Empty when that is not known.
+          type: str
+          sample: ext4
+        container:
+          description: Whether the host shows signs of being a container.
+          type: bool
+          sample: false
+        mode:
+          description: Mode of the directory, octal.
+          type: str
+          sample: "700"
+        owner:
+          description: Owner of the directory.
+          type: str
+          sample: quazzar
+        key:
+          description: The active CA's key, C(ca.key) in O(certs_dir). It is never read.
+          type: dict
+          contains:
+            path:
+              description: The file.
+              type: str
+              sample: /var/lib/quazzar-cc/certs/ca.key
+            mode:
+              description: Its mode, octal.
+              type: str
+              sample: "600"
+            owner:
+              description: Its owner.
+              type: str
+              sample: quazzar
+            error:
+              description: Why neither is known, else empty.
+              type: str
+              sample: ''
+        key_copies:
+          description: Files in O(legacy_dir), in the trust pool or in the place of a certificate in which there is a private key.
+          type: list
+          elements: str
+          sample: []
+        key_copies_error:
+          description: Why there may be more of them, else empty.
+          type: str
+          sample: ''
 """

@@ -37,6 +37,12 @@ def variables(hostvars: t.Any, host: str) -> t.Mapping[str, t.Any]:
     return found
 
 
+def result(hostvars: t.Any, host: str, variable: str) -> dict[str, t.Any]:
+    """All that a task registered for a host; an empty mapping when there is nothing."""
+    found = variables(hostvars, host).get(variable)
+    return dict(found) if isinstance(found, t.Mapping) else {}
+
+
 def registered(hostvars: t.Any, host: str, variable: str, part: str) -> dict[str, t.Any]:
     """One part of what a task registered for a host; an empty mapping when there is nothing."""
     result = variables(hostvars, host).get(variable)
