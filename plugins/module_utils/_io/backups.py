@@ -198,7 +198,7 @@ class Backup:
         if later:
             listed = ", ".join(each.name for each in later)
             self.result["warnings"] = [
-                f"{self._dir}: {listed}: dated later than the clock of this controller, so it does not count as a backup"
+                f"{self._dir}: {listed}: dated later than the clock of this controller, so it does not count"
             ]
         return entries
 
@@ -236,7 +236,8 @@ class Backup:
         if len({*held.values()}) > 1:
             listed = ", ".join(f"{name} {digest[:16]}" for name, digest in held.items())
             raise HostError(
-                f"the replicas hold different active CAs ({listed}): give them one certs volume first. Nothing was written"
+                f"the replicas hold different active CAs ({listed}): give them one certs volume first."
+                " Nothing was written"
             )
 
     def _due(
@@ -311,9 +312,9 @@ class Backup:
             if drilled["ok"]
             else "decrypted, key and certificate belong together; no drill was made."
         )
+        age = backups.in_words(backup["age_seconds"])
         self.result["summary"] = (
-            f"Backup of CA {active.sha256[:16]}… from {backup['made_at']} ({backups.in_words(backup['age_seconds'])} old)"
-            f" in {backup['path']}: {how}"
+            f"Backup of CA {active.sha256[:16]}… from {backup['made_at']} ({age} old) in {backup['path']}: {how}"
         )
 
 
