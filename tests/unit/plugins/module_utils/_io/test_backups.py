@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import os
-import pathlib
 import shutil
 import signal
 import stat
@@ -196,7 +195,7 @@ def scratches(certs):
 
 
 class Slow:
-    """The drill's script as a host without a tmpfs runs it. Its openssl waits in the middle until it is told to go on."""
+    """The drill's script as a host without a tmpfs runs it. Its openssl waits in the middle until it may go on."""
 
     def __init__(self, tmp_path, certs):
         shims, self.go = tmp_path / "shims", tmp_path / "go"
