@@ -59,7 +59,10 @@ def parse(cert: bytes, key: bytes, where: str) -> Pair:
 
     As a server does, it takes the first certificate of the file. ``where`` names the files in messages.
     """
-    found = parse_bundle(cert).certificates
+    try:
+        found = parse_bundle(cert).certificates
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
     if not found:
         raise InputError(f"{where}: expected the certificate of a CA, found none")
     if spki(private_key(key, where)) != _spki_of(found[0]):

@@ -75,7 +75,10 @@ qz_seal() {
   printf '%s\n' "$o_seal" |
     openssl enc -aes-256-cbc -md sha256 -pbkdf2 -iter @ITERATIONS@ -salt -pass stdin -in "$1" 2>/dev/null
 }
-qz_file cert "$o_dir/ca.crt"
+# A key in the file of the certificate would come back in the clear.
+if [ -f "$o_dir/ca.crt" ] && grep -q 'PRIVATE KEY-----' "$o_dir/ca.crt" 2>/dev/null; then
+  qz_put cert.path "$o_dir/ca.crt"; qz_put cert.error key
+else qz_file cert "$o_dir/ca.crt"; fi
 qz_file sample "$o_dir/server-sample.crt"
 qz_put key.path "$o_dir/ca.key"
 qz_put parent "$(if [ -d "${o_dir%/*}/" ]; then printf yes; fi)"
@@ -190,6 +193,10 @@ def read(host: Host, directory: str) -> Found:
     key, key_error = answer.file("key")
     parent = answer.text("parent") == "yes"
     sample, _unused = answer.file("sample")
+    if answer.text("cert.error") == "key":
+        raise HostError(
+            f"{host.name}: {directory}/{CERT}: there is a private key in it, so it was not read; take the key out"
+        )
     if answer.hidden("cert") or answer.hidden("key"):
         raise HostError(f"{host.name}: {cert_error if answer.hidden('cert') else key_error}")
     if cert is None or key is None:

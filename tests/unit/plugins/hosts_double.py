@@ -21,6 +21,7 @@ from ansible.plugins.loader import connection_loader
 from ansible.template import Templar
 
 from ansible_collections.quazzar.ca_rotation.plugins.action import (
+    ca_backup,
     ca_info,
     ca_pair,
     kept_identity,
@@ -32,6 +33,7 @@ from ansible_collections.quazzar.ca_rotation.plugins.action import (
 )
 
 ACTIONS = {
+    "ca_backup": ca_backup,
     "ca_info": ca_info,
     "ca_pair": ca_pair,
     "kept_identity": kept_identity,
