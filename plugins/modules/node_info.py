@@ -146,6 +146,18 @@ node:
           description: Why.
           type: str
           sample: ''
+    sample:
+      description: Whether the node would take the server certificate O(server_sample).
+      type: dict
+      contains:
+        verdict:
+          description: V(ok), V(refused), or V(unknown) when it was not asked.
+          type: str
+          sample: unknown
+        detail:
+          description: Why not, in the words of the node's openssl.
+          type: str
+          sample: ''
     agent:
       description: The agent's own view, by the OS API.
       type: dict

@@ -148,6 +148,7 @@ def test_secrets(transport: str, fleet: Callable[..., Any], monkeypatch: pytest.
         made.fault("node03", "register-fail")
         runs.append(made.play("ca_rotate", "-vvv", "--diff", status=2))
         made.clear()
+        runs.append(made.play("guardrails_check", "-vvv", status=2))
         runs.append(made.play("ca_rotate", "-vvv", "--diff"))
     finally:
         watch.finish()

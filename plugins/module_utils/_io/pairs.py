@@ -63,9 +63,9 @@ INFO = (
     + r"""
 qz_pair_info() {
   qz_cert "$1" "$2/ca.crt"
-  [ -e "$2/ca.key" ] || return 0
-  qz_put "$1.key" 1
-  if qz_is_pair "$2"; then qz_put "$1.matches" 1; else qz_put "$1.matches" 0; fi
+  if [ -f "$2/server-sample.crt" ]; then qz_cert "$1.sample" "$2/server-sample.crt"; fi
+  if [ -e "$2/ca.key" ]; then qz_put "$1.key" 1; fi
+  if qz_is_pair "$2"; then qz_put "$1.matches" 1; fi
 }
 """
 )

@@ -231,8 +231,9 @@ def test_the_operators_own_pair_out_of_a_vault(cp, make_ca, tmp_path, monkeypatc
     # in the clear, with another secret, without one
     cp.do("absent")
     path.write_bytes(mine.pem + mine.key_pem)
-    assert (
-        "a CA key does not lie in the clear, run ansible-vault encrypt on it" in cp.do("present", file=str(path))["msg"]
+    failed = cp.do("present", file=str(path))
+    assert failed["msg"].endswith(
+        "it is not encrypted: run ansible-vault encrypt on it, a CA key does not lie in the clear"
     )
     vault_file(path, mine.pem + mine.key_pem, b"anders")
     failed = cp.do("present", file=str(path))

@@ -12,7 +12,7 @@ from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.errors i
     Unreachable,
 )
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io import replica
-from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io.host import Host
+from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io.host import Answer, Host
 from ansible_collections.quazzar.ca_rotation.tests.unit.plugins.hosts_double import action_of
 
 DEFAULTS = {name: spec.get("default") for name, spec in replica.ARGUMENT_SPEC.items()}
@@ -55,6 +55,18 @@ def test_not_read_has_the_shape_of_one_that_was(host, error, reachable):
     errors = (found["error"], found["listener_error"], found["active_ca_error"])
     assert {*errors, found["pool"]["error"], found["boot"]["error"]} == {"cp1: why"}
     assert found["listening"] is False and found["boot"]["loaded_count"] is None
+
+
+def test_what_may_not_be_seen_of_the_storage_is_said():
+    words = "permission denied; is become missing?"
+    hidden = {"storage.error": b"unreadable"}
+    found = replica._storage(Answer(0, hidden, "", ""), "/certs", "/legacy")
+    assert found["error"] == found["key"]["error"] == f"/certs: {words}"
+    partly = {"storage.mode": b"711 cc", "storage.key_error": b"unreadable", "storage.copies_error": b"unreadable"}
+    found = replica._storage(Answer(0, partly, "", ""), "/certs", "/legacy")
+    assert (found["error"], found["mode"], found["owner"]) == ("", "711", "cc")
+    assert found["key"]["error"] == f"/certs/ca.key: {words}"
+    assert found["key_copies_error"] == "/legacy: a file in it may not be read; is become missing?"
 
 
 @pytest.mark.parametrize("end", ["", "/", "//"])
