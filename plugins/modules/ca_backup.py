@@ -153,7 +153,7 @@ backup:
       type: bool
       sample: true
     error:
-      description: Why it is not current, else empty.
+      description: Why it is not current, or why that could not be told, else empty.
       type: str
       sample: ''
 drill:

@@ -163,6 +163,13 @@ class Backup:
             "summary": "",
         }
         self.diff: dict[str, str] | None = None
+        self._listed = False
+
+    def failed(self, error: RotationError) -> None:
+        """What ended the work is also why nothing good is said of the newest backup. That there is none is known."""
+        backup = self.result["backup"]
+        if not backup["current"] and (backup["path"] or not self._listed):
+            backup["error"] = str(error)
 
     def work(self, *, check: bool) -> None:
         """Write a backup where one is due, then show that the newest one can be restored. Raises RotationError."""
@@ -171,6 +178,7 @@ class Backup:
         self._certs_dir = host_pairs.checked_dir(options["certs_dir"], "certs_dir")
         max_age = durations.parse(options["max_age"], "max_age")
         entries = self._entries()
+        self._listed = True
         self._found(backups.newest(entries, None, self._now))
         active = look(self._host, self._certs_dir)
         self._refuse_other_cas(active)

@@ -509,6 +509,13 @@ def test_how_guardrails_ask(site):
     asked = site.do(check=True, tolerate=True)
     assert asked["error"].startswith("no vault secret was given") and "failed" not in asked
     assert asked["backup"]["age_seconds"] == 40 * 86400 and not asked["backup"]["current"]
+    assert asked["backup"]["error"] == asked["error"]
+    # that there is none is known without it, and that nobody could look is not the same
+    (site.dir / site.files()[0]).unlink()
+    asked = site.do(check=True, tolerate=True)
+    assert asked["error"] and asked["backup"]["path"] == asked["backup"]["error"] == ""
+    asked = site.do(check=True, tolerate=True, dir=f"{site.root}/no/where")
+    assert asked["backup"]["path"] == "" and asked["backup"]["error"] == asked["error"]
 
 
 # --- the drill -------------------------------------------------------------------------------------------------------
