@@ -18,7 +18,7 @@ import hashlib
 import typing as t
 
 from .._core import durations, pairs
-from .._core.certificates import Certificate, parse_bundle
+from .._core.certificates import Certificate, parse_bundle, signed_by
 from .._core.errors import HostError, InputError
 from . import files
 from . import pairs as host_pairs
@@ -82,7 +82,7 @@ def present(host: Host, options: Options, *, loader: t.Any, check: bool) -> Resu
         "changed": write or bridge is not None,
         "origin": origin,
         "bridge": "" if bridge is None or (check and known is None) else bridge[1].sha256,
-        "diff": _diff(directory, found.pair and found.pair.certificate, pair.certificate if known else None),
+        "diff": _diff(directory, found.pair.certificate if found.pair else None, pair.certificate if known else None),
     }
 
 
@@ -212,7 +212,7 @@ def _judge(pair: pairs.Pair, active: Certificate, options: Options, where: str) 
 
 
 def _is_sample(sample: Certificate | None, pair: pairs.Pair) -> bool:
-    return sample is not None and pairs.signed_by(sample, pair.certificate) and sample.not_after > utc_now()
+    return sample is not None and signed_by(sample, pair.certificate) and sample.not_after > utc_now()
 
 
 def _sample(pair: pairs.Pair, options: Options) -> Certificate:
