@@ -78,7 +78,9 @@ options:
       - >-
         Which of the vault secrets of the run encrypts the backup, by its vault id. The secrets are those of C(--vault-id),
         C(--ask-vault-pass) or C(--vault-password-file), or of the vault credentials of a job.
-      - When empty it is the one vault id that was given. Without any, and with several, the module fails.
+      - >-
+        When empty it is the one vault id that was given. Without any, with several, and with different secrets under the one, the module
+        fails.
     type: str
     default: ''
   cp_hosts:

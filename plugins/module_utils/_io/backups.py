@@ -401,7 +401,14 @@ def vault_secret(loader: t.Any, vault_id: str) -> tuple[str, t.Any]:
             " backup"
         )
     wanted = vault_id or names[0]
-    return wanted, next(secret for name, secret in given if name == wanted)
+    matching = [secret for name, secret in given if name == wanted]
+    if len({secret.bytes for secret in matching}) > 1:
+        # One of the command line and one of the configuration, for example: the backup may be under the wrong one.
+        raise InputError(
+            f"several different secrets were given under the vault id {wanted}: which of them encrypts the backup cannot"
+            " be told; give one"
+        )
+    return wanted, matching[0]
 
 
 def write_file(path: str, content: bytes) -> None:

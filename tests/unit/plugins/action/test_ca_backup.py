@@ -239,7 +239,7 @@ def test_without_a_vault_secret(site):
 
 
 def test_which_vault_id(site):
-    site.secrets = [("dev", OTHER), ("backup", SECRET), ("backup", OTHER)]
+    site.secrets = [("dev", OTHER), ("backup", SECRET), ("backup", VaultSecret(SECRET.bytes))]
     refused = site.do()
     assert refused["msg"] == (
         "several vault ids were given (dev, backup): say in quazzar_backup_vault_id which one encrypts the backup"
