@@ -405,8 +405,8 @@ def vault_secret(loader: t.Any, vault_id: str) -> tuple[str, t.Any]:
     if len({secret.bytes for secret in matching}) > 1:
         # One of the command line and one of the configuration, for example: the backup may be under the wrong one.
         raise InputError(
-            f"several different secrets were given under the vault id {wanted}: which of them encrypts the backup cannot"
-            " be told; give one"
+            f"several different secrets were given under the vault id {wanted}: which of them encrypts the backup"
+            " cannot be told; give one"
         )
     return wanted, matching[0]
 
