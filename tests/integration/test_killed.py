@@ -55,8 +55,7 @@ def nothing_is_half_done(made, partner: str, env_names: set[str]) -> None:
 
 @pytest.mark.parametrize("step", [29, pytest.param(1, marks=pytest.mark.nightly)])
 def test_a_rotation_that_is_killed_again_and_again(fleet, step):
-    made = fleet(3, "W2", heartbeat=0.5)
-    made.group_vars["all"] |= {"quazzar_heartbeat_interval": 2, "quazzar_probe_hold": 0.4}
+    made = fleet(3, "W2")
     partner = f"{made.layout.root}/partner.crt"
     Path(partner).write_bytes(pki.make_ca("Partner CA").pem)
     for replica in ("cp1", "cp2"):

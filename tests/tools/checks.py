@@ -6,23 +6,28 @@
 
 usage: checks.py [SECTION ...] [-- options for pytest, or for tests/fuzz/run.py]
 
-A section that fails does not keep the others from running. The exit status is 0 only when nothing failed. With CI=true
-a check that was skipped counts as failed, unless its reason is one of those in ALLOWED_IN_CI. What each check printed
-is in .build/logs.
+Without a section all of them run, in two lanes side by side: one computes, one mostly waits for labs. A section that
+fails does not keep the others from running. The exit status is 0 only when nothing failed. With CI=true a check that
+was skipped counts as failed, unless its reason is one of those in ALLOWED_IN_CI. What each check printed is in
+.build/logs.
 """
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import collection
@@ -51,6 +56,7 @@ ALLOWED_IN_CI = (
 )
 
 MINUTE = 60
+SCENARIOS = 3  # side by side; each of them keeps half a processor busy
 NO_TESTS_COLLECTED = 5
 
 
@@ -286,7 +292,7 @@ def pytest_section(
         "junit_family=xunit1",
     ]
     if workers:
-        # Most of a scenario is waiting for heartbeats and restarts, and some take ten times as long as others.
+        # Some scenarios take ten times as long as others.
         command += ["-n", str(workers), "--dist", "worksteal"]
     env = environment(PYTHONPATH=str(home), ANSIBLE_COLLECTIONS_PATH=str(home), QUAZZAR_COLLECTIONS=str(INSTALLED))
     status, _output = execute(section, "pytest", [*command, *there, *extra], env=env, live=True, limit=60 * MINUTE)
@@ -315,14 +321,14 @@ def trust(section: Section, extra: Sequence[str] = ()) -> None:
 def integration(section: Section, extra: Sequence[str] = ()) -> None:
     """The installed collection, run by ansible-playbook against the lab."""
     if section.call("the installed collection", collection.install) is not None:
-        pytest_section(section, ["tests/integration"], "not nightly and not ssh", extra, workers=2)
+        pytest_section(section, ["tests/integration"], "not nightly and not ssh", extra, workers=SCENARIOS)
 
 
 def ssh(section: Section, extra: Sequence[str] = ()) -> None:
     """The same over real OpenSSH servers on loopback; as root also with sudo."""
     if section.call("the installed collection", collection.install) is not None:
         everywhere = ["tests/unit", "tests/lab", "tests/integration"]
-        pytest_section(section, everywhere, "ssh and not nightly", extra, workers=2)
+        pytest_section(section, everywhere, "ssh and not nightly", extra, workers=SCENARIOS)
 
 
 def fuzz(section: Section, extra: Sequence[str] = ()) -> None:
@@ -356,12 +362,14 @@ SECTIONS: dict[str, Callable[..., None]] = {
     "integration": integration,
     "ssh": ssh,
 }
+# What needs the processor all the time and starts no lab. It runs beside the others, most of whose time is waiting.
+COMPUTING = ("lint", "docs", "sanity", "unit")
 OTHERS: dict[str, Callable[..., None]] = {"fuzz": fuzz, "nightly": nightly}
 WITH_OPTIONS = ("unit", "lab", "trust", "integration", "ssh", "fuzz", "nightly")
 
 
-def summary(sections: Sequence[Section]) -> int:
-    """Print what was found; the exit status is returned."""
+def summary(sections: Sequence[Section], seconds: float) -> int:
+    """Print what was found, and how long all of it took; the exit status is returned."""
     in_ci = os.environ.get("CI", "").lower() == "true"
     skipped = [(section.name, text) for section in sections for text in section.skipped]
     allowed = [pair for pair in skipped if not in_ci or any(pattern.search(pair[1]) for pattern in ALLOWED_IN_CI)]
@@ -377,7 +385,9 @@ def summary(sections: Sequence[Section]) -> int:
             for name, text in pairs:
                 print(f"  {name}: {text}")
     passed = sum(section.passed for section in sections)
-    print(f"\n{passed} passed, {len(failed)} failed, {len(allowed)} skipped", flush=True)
+    print(
+        f"\nAll of it took {seconds:.0f} s.\n{passed} passed, {len(failed)} failed, {len(allowed)} skipped", flush=True
+    )
     return 1 if failed else 0
 
 
@@ -392,6 +402,49 @@ def run_section(name: str, function: Callable[..., None], *arguments: object) ->
         section.fail(name, str(error).splitlines()[0])
     section.seconds = time.monotonic() - started
     return section
+
+
+def _run_quietly(names: Sequence[str], answers: Connection) -> None:
+    """Run sections in a process of their own. What each prints comes at its end: two lanes must not talk at once."""
+    shown = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    for name in names:
+        with tempfile.TemporaryFile() as kept:
+            for stream in (sys.stdout, sys.stderr):
+                os.dup2(kept.fileno(), stream.fileno())
+            try:
+                section = run_section(name, SECTIONS[name])
+            except KeyboardInterrupt:
+                return
+            finally:
+                sys.stdout.flush()
+                kept.seek(0)
+                shown.write(kept.read())
+                shown.flush()
+        answers.send(section)
+
+
+def run_all(done: list[Section]) -> None:
+    """Every section, the two lanes side by side. What each found is in `done`, also after an interrupt."""
+    answers, told = multiprocessing.Pipe(duplex=False)
+    lane = multiprocessing.get_context("fork").Process(target=_run_quietly, args=(COMPUTING, told))
+    lane.start()
+    told.close()
+    try:
+        for name, function in SECTIONS.items():
+            if name not in COMPUTING:
+                done.append(run_section(name, function))
+    except BaseException:
+        lane.terminate()
+        raise
+    finally:
+        missing = [*COMPUTING]
+        with contextlib.suppress(EOFError):
+            while True:
+                done.append(answers.recv())
+                missing.remove(done[-1].name)
+        lane.join()
+        done.extend(Section(name, failed=["the section: ended without an answer"]) for name in missing)
+        done.sort(key=lambda section: [*SECTIONS].index(section.name))
 
 
 def main() -> int:
@@ -409,15 +462,18 @@ def main() -> int:
     # What was started must not outlive us when we are told to end.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(f"{VENV.name}: Python {sys.version.split()[0]}; collection path for development: {DEV}")
-    done = []
+    began = time.monotonic()
+    done: list[Section] = []
     try:
-        for name in words or SECTIONS:
+        if not words:
+            run_all(done)
+        for name in words:
             done.append(run_section(name, every[name], *([extra] if name in WITH_OPTIONS else [])))
     except KeyboardInterrupt:
         print("\nInterrupted.")
-        summary(done)
+        summary(done, time.monotonic() - began)
         return 130
-    return summary(done)
+    return summary(done, time.monotonic() - began)
 
 
 if __name__ == "__main__":

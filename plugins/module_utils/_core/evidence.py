@@ -94,7 +94,7 @@ class Replica:
     ``named``: the paths in the variable with their repetitions, each of which may give a line of its own in the log.
     ``staged`` and ``previous``: the CAs whose pairs lie beside the active one, for a planned rotation and for the way
     back; ``staged_error`` why the staged pair is of no use. ``key_matches``: the active key belongs to the active
-    certificate (None: nobody looked).
+    certificate (None: nobody looked). ``refused_by_go``: why nodes in Go do not take its server certificate.
     """
 
     name: str
@@ -118,6 +118,7 @@ class Replica:
     staged_error: str = ""
     previous: str | None = None
     key_matches: bool | None = None
+    refused_by_go: tuple[str, ...] = ()
 
     @property
     def pool_keys(self) -> frozenset[str]:

@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 
 from . import mounts
 from .evidence import Evidence, Node, PoolEntry, Replica
+from .trust import refused_by_go
 
 PASS, FAIL, UNKNOWN = "pass", "fail", "unknown"
 #: From bad to good: a rule is as good as the worst thing that was found.
@@ -29,8 +30,6 @@ HORIZONS = (30, 90, 365)
 _CA_DUE, _POOL_DUE, _LEAF_DUE = timedelta(days=365), timedelta(days=90), timedelta(days=30)
 # A certificate that was made for less is not due from its first day on: the last third of its life is notice enough.
 _SHARE = 3
-_SERVER_USAGES = frozenset(("1.3.6.1.5.5.7.3.1", "2.5.29.37.0"))  # serverAuth, anyExtendedKeyUsage
-_BROKEN_HASHES = frozenset(("md5", "sha1"))
 _OTHERS, _OTHERS_WRITE = 0o077, 0o002
 _DAY = timedelta(days=1)
 
@@ -430,12 +429,9 @@ def _served_well(facts: Facts) -> Iterable[Point]:
 
 def _refused_by_go(cert: Served, *, own: bool) -> Iterable[str]:
     which = f"its certificate ({cert.subject})" if own else f"the certificate {cert.subject} in its chain"
-    if own and not cert.names:
-        yield f"{which} has no subject alternative name"
-    if cert.signature_hash in _BROKEN_HASHES and not cert.self_signed:
-        yield f"{which} is signed with {cert.signature_hash.upper()}"
-    if cert.usages is not None and not _SERVER_USAGES & set(cert.usages):
-        yield f"the extended key usage of {which} is not that of a server"
+    names = cert.names if own else (cert.subject,)
+    signature_hash = None if cert.self_signed else cert.signature_hash
+    return refused_by_go(which, names=names, usages=cert.usages, signature_hash=signature_hash)
 
 
 # --- the nodes --------------------------------------------------------------------------------------------------------

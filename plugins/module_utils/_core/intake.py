@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from . import shapes, trust
-from .certificates import Certificate, from_der, parse_bundle, signers
+from .certificates import Certificate, from_der, parse_bundle, purpose, signers
 from .errors import InputError
 from .evidence import Ca, Claim, Evidence, Node, PoolEntry, Registry, Replica, Settings
 from .registry import Instance, parse_time
@@ -524,7 +524,17 @@ def _replica(
         staged_error=_pair_error(result),
         previous=_pair_key(result, "previous"),
         key_matches=result.get("active_key_matches"),
+        refused_by_go=_refused_by_go(chain[0]) if chain else (),
     )
+
+
+def _refused_by_go(own: Certificate) -> tuple[str, ...]:
+    extensions = purpose(own)
+    which = f"its certificate ({own.subject})"
+    found = trust.refused_by_go(
+        which, names=extensions.names, usages=extensions.usages, signature_hash=own.signature_hash
+    )
+    return tuple(found)
 
 
 def _pair_key(result: Json, name: str) -> str | None:

@@ -246,6 +246,11 @@ def _pair_stops(evidence: Evidence) -> list[str]:
         )
     if not evidence.activating:
         stops += [
+            f"replica {replica.name}: {reason}, so nodes in Go would not take it from any CA: mend that first"
+            for replica in evidence.replicas
+            for reason in replica.refused_by_go
+        ]
+        stops += [
             f"replica {replica.name}: the key of the active CA does not belong to its certificate, so it would not"
             " start again: put the right pair back first"
             for replica in evidence.replicas

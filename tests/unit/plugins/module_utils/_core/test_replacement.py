@@ -395,6 +395,13 @@ class TestStops:
             staged(taught(), replicas=(broken,))
         )
 
+    def test_a_server_certificate_that_go_refuses_is_mended_first(self):
+        why = ("its certificate (CN=cp) has no subject alternative name",)
+        one = replica("cp1", active=BEFORE, serving_root=BEFORE, refused_by_go=why)
+        assert self.stops(staged(taught(), replicas=(one,))).startswith(
+            f"replica cp1: {why[0]}, so nodes in Go would not take it from any CA: mend that first"
+        )
+
     def test_a_change_that_was_cut_off_between_replicas_goes_on(self):
         """cp1 was changed, cp2 not yet, each with a directory of its own."""
         pool = (entry(BEFORE), entry(NEXT))
