@@ -26,6 +26,7 @@ class ActionModule(EvidenceAction):
         except RotationError as error:
             # A backup that was written stays written, whatever comes after it: it is told with the failure.
             how = {"reachable": not isinstance(error, Unreachable), "error": str(error)}
+            backup.failed(error)
             if not options["tolerate"]:
                 how |= {key: value for key, value in failure(error).items() if key != "changed"}
         result = {**backup.result, **how}

@@ -16,20 +16,21 @@ description:
     Writes certificate and key of the active CA into one file in a directory of the controller. The file is encrypted with Ansible Vault
     in memory: no file of the controller ever holds the key in the clear.
   - >-
-    A new file is written when the newest backup of the active CA is damaged, holds something else or is older than O(max_age), or when there
-    is none. Otherwise nothing is written. Old files are never changed or deleted.
+    A new file is written when the newest backup of the active CA is damaged, holds something else or is older than O(max_age), or
+    when there is none. Otherwise nothing is written. Old files are never changed or deleted.
   - >-
-    Each run that is not in check mode then makes a drill: the newest backup is read from the controller's disk, decrypted, and restored into a scratch directory
-    of the host. There openssl shows that certificate and key belong together, that the certificate is the one in O(certs_dir), and that
-    what the key signs is verified by it. The scratch directory lies in a tmpfs where there is one, only its owner can enter it, and it is
-    removed whatever happens. Nothing else of the host is changed.
+    Each run that is not in check mode then makes a drill: the newest backup is read from the controller's disk, decrypted, and
+    restored into a scratch directory of the host. There openssl shows that certificate and key belong together, that the certificate
+    is the one in O(certs_dir), and that what the key signs is verified by it. The scratch directory lies in a tmpfs where there is
+    one, only its owner can enter it, and it is removed also when the drill fails or the connection breaks. Nothing else of the host
+    is changed.
   - >-
-    Before anything is written the pair on the host is judged there: the key must belong to the certificate, the certificate must be that of a
-    CA, and every host in O(cp_hosts) must hold the same one. The key leaves the host only when a backup is going to be written, encrypted
-    on its way.
+    Before anything is written the pair on the host is judged there: the key must belong to the certificate, the certificate must be
+    that of a CA, and every host in O(cp_hosts) must hold the same one. The key leaves the host only when a backup is going to be
+    written, encrypted on its way.
   - >-
-    A backup that cannot be decrypted though its form is right is either damaged or the vault secret is the wrong one. When no other backup in
-    O(dir) can be decrypted either, nothing is written: a backup under a mistyped password could be opened by nobody.
+    When a backup cannot be decrypted though its form is right, either it is damaged or the vault secret is the wrong one. When no
+    other backup in O(dir) can be decrypted either, nothing is written: a backup under a mistyped password could be opened by nobody.
 extends_documentation_fragment:
   - quazzar.ca_rotation.attributes
   - quazzar.ca_rotation.attributes.connection
@@ -78,13 +79,15 @@ options:
       - >-
         Which of the vault secrets of the run encrypts the backup, by its vault id. The secrets are those of C(--vault-id),
         C(--ask-vault-pass) or C(--vault-password-file), or of the vault credentials of a job.
-      - When empty it is the one vault id that was given. Without any, and with several, the module fails.
+      - >-
+        When empty it is the one vault id that was given. Without any, with several, and with different secrets under the one, the
+        module fails.
     type: str
     default: ''
   cp_hosts:
     description: >-
-      Inventory names of all hosts of the Control Panel. What M(quazzar.ca_rotation.cp_info) has registered for each of them must show the same
-      active CA as the host of this task has.
+      Inventory names of all hosts of the Control Panel. What M(quazzar.ca_rotation.cp_info) has registered for each of them must show
+      the same active CA as the host of this task has.
     type: list
     elements: str
     default: []
@@ -153,7 +156,7 @@ backup:
       type: bool
       sample: true
     error:
-      description: Why it is not current, else empty.
+      description: Why it is not current, or why that could not be told, else empty.
       type: str
       sample: ''
 drill:
@@ -169,7 +172,8 @@ drill:
       description: What was shown, or what went wrong.
       type: str
       sample: >-
-        restored in /dev/shm on cp1: key and certificate belong together, the certificate is the active CA's, and what the key signed is verified by it
+        restored in /dev/shm on cp1: key and certificate belong together, the certificate is the active CA's, and what the key signed
+        is verified by it
 summary:
   description: All of it in one line. Empty when the work was not finished.
   returned: always

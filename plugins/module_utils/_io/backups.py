@@ -163,6 +163,13 @@ class Backup:
             "summary": "",
         }
         self.diff: dict[str, str] | None = None
+        self._listed = False
+
+    def failed(self, error: RotationError) -> None:
+        """What ended the work is also why nothing good is said of the newest backup. That there is none is known."""
+        backup = self.result["backup"]
+        if not backup["current"] and (backup["path"] or not self._listed):
+            backup["error"] = str(error)
 
     def work(self, *, check: bool) -> None:
         """Write a backup where one is due, then show that the newest one can be restored. Raises RotationError."""
@@ -171,6 +178,7 @@ class Backup:
         self._certs_dir = host_pairs.checked_dir(options["certs_dir"], "certs_dir")
         max_age = durations.parse(options["max_age"], "max_age")
         entries = self._entries()
+        self._listed = True
         self._found(backups.newest(entries, None, self._now))
         active = look(self._host, self._certs_dir)
         self._refuse_other_cas(active)
@@ -393,7 +401,14 @@ def vault_secret(loader: t.Any, vault_id: str) -> tuple[str, t.Any]:
             " backup"
         )
     wanted = vault_id or names[0]
-    return wanted, next(secret for name, secret in given if name == wanted)
+    matching = [secret for name, secret in given if name == wanted]
+    if len({secret.bytes for secret in matching}) > 1:
+        # One of the command line and one of the configuration, for example: the backup may be under the wrong one.
+        raise InputError(
+            f"several different secrets were given under the vault id {wanted}: which of them encrypts the backup"
+            " cannot be told; give one"
+        )
+    return wanted, matching[0]
 
 
 def write_file(path: str, content: bytes) -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime
 import json
 import os
@@ -35,11 +36,13 @@ class Site:
         self.now = START
         self.secrets = [("default", SECRET)]
         self.said: list[str] = []
+        self.placed: list[bytes] = []
         monkeypatch.setattr(backups, "utc_now", lambda: self.now)
         self.place(ca)
 
     def place(self, ca) -> None:
         self.ca = ca
+        self.placed.append(ca.pem + ca.key_pem)
         ca.write(self.certs, "ca")
 
     def later(self, **how) -> None:
@@ -77,19 +80,24 @@ class Site:
         return VaultLib(self.secrets).decrypt((self.dir / name).read_bytes())
 
 
-def scratch() -> set[pathlib.Path]:
-    """What drills left behind, wherever they may be made."""
-    return {path for base in ("/dev/shm", "/run") for path in pathlib.Path(base).glob("quazzar-drill.*")}
+def scratch(site: Site) -> list[pathlib.Path]:
+    """What drills of this site left behind. Others may be at work on the same machine."""
+    found = []
+    for base in ("/dev/shm", "/run", site.root):
+        for path in pathlib.Path(base).glob("quazzar-drill.*"):
+            with contextlib.suppress(OSError):
+                if (path / "pair").read_bytes() in site.placed:
+                    found.append(path)
+    return found
 
 
 @pytest.fixture
 def site(tmp_path, make_ca, monkeypatch):
     root = tmp_path / 'with space, quote\' and "$x"'
     root.mkdir()
-    before = scratch()
     made = Site(root, make_ca(), monkeypatch)
     yield made
-    assert scratch() <= before and not [path for path in root.rglob("*") if "drill" in path.name]
+    assert scratch(made) == [] and list(made.root.glob("quazzar-drill.*")) == []
 
 
 def lines_of(*keys: bytes) -> list[str]:
@@ -231,7 +239,7 @@ def test_without_a_vault_secret(site):
 
 
 def test_which_vault_id(site):
-    site.secrets = [("dev", OTHER), ("backup", SECRET), ("backup", OTHER)]
+    site.secrets = [("dev", OTHER), ("backup", SECRET), ("backup", VaultSecret(SECRET.bytes))]
     refused = site.do()
     assert refused["msg"] == (
         "several vault ids were given (dev, backup): say in quazzar_backup_vault_id which one encrypts the backup"
@@ -501,6 +509,13 @@ def test_how_guardrails_ask(site):
     asked = site.do(check=True, tolerate=True)
     assert asked["error"].startswith("no vault secret was given") and "failed" not in asked
     assert asked["backup"]["age_seconds"] == 40 * 86400 and not asked["backup"]["current"]
+    assert asked["backup"]["error"] == asked["error"]
+    # that there is none is known without it, and that nobody could look is not the same
+    (site.dir / site.files()[0]).unlink()
+    asked = site.do(check=True, tolerate=True)
+    assert asked["error"] and asked["backup"]["path"] == asked["backup"]["error"] == ""
+    asked = site.do(check=True, tolerate=True, dir=f"{site.root}/no/where")
+    assert asked["backup"]["path"] == "" and asked["backup"]["error"] == asked["error"]
 
 
 # --- the drill -------------------------------------------------------------------------------------------------------

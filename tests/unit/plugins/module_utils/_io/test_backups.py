@@ -127,8 +127,15 @@ def test_the_secret_is_one_of_the_run():
     loader, one, two = DataLoader(), VaultSecret(b"one"), VaultSecret(b"two")
     loader.set_vault_secrets([("default", one)])
     assert backups.vault_secret(loader, "") == ("default", one)
-    loader.set_vault_secrets([("a", one), ("a", two)])
+    loader.set_vault_secrets([("a", one), ("a", VaultSecret(b"one"))])
     assert backups.vault_secret(loader, "") == ("a", one)
+    loader.set_vault_secrets([("a", one), ("a", two), ("b", two)])
+    with pytest.raises(InputError) as error:
+        backups.vault_secret(loader, "a")
+    assert str(error.value) == (
+        "several different secrets were given under the vault id a: which of them encrypts the backup cannot be told;"
+        " give one"
+    )
     loader.set_vault_secrets([("a", one), ("b", two)])
     assert backups.vault_secret(loader, "b") == ("b", two)
     for secrets in (None, []):
