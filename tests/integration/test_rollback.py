@@ -15,8 +15,6 @@ from quazzar_lab import lab
 
 pytestmark = pytest.mark.integration
 
-FAST = {"quazzar_heartbeat_interval": 2, "quazzar_probe_hold": 0.4}
-
 
 def pins(made) -> set[bytes]:
     return {made.node_file(name, "ca.crt").read_bytes() for name in made.names}
@@ -32,8 +30,7 @@ PHASES = [
 
 
 def test_back_from_every_phase_before_a_node_has_moved(fleet, digest):
-    made = fleet(3, "W2", heartbeat=0.5)
-    made.group_vars["all"] |= FAST
+    made = fleet(3, "W2")
     old, pools, since = made.active(), made.environments(), time.time()
     named = {"quazzar_replaced_ca": digest(old)}
     for phase in PHASES:
@@ -60,8 +57,8 @@ def test_back_from_every_phase_before_a_node_has_moved(fleet, digest):
 
 
 def test_once_a_node_has_moved_the_active_ca_stays(fleet, digest):
-    made = fleet(3, "W1", heartbeat=0.5)
-    made.group_vars["all"] |= FAST | {"quazzar_batches": [1]}
+    made = fleet(3, "W1")
+    made.group_vars["all"] |= {"quazzar_batches": [1]}
     old, since = made.active(), time.time()
     named = {"quazzar_replaced_ca": digest(old)}
     play = made.begin("ca_replace", **named)
@@ -96,10 +93,10 @@ def test_once_a_node_has_moved_the_active_ca_stays(fleet, digest):
 
 
 def test_after_the_strip_a_node_that_was_left_behind_is_let_in_again(fleet, tmp_path):
-    made = fleet(3, "W4", heartbeat=0.5)
+    made = fleet(3, "W4")
     waivers = tmp_path / "waivers.yml"
     waivers.write_text("- {node: node03, reason: in storage, owner: ops, expires: 2099-01-01}\n")
-    made.group_vars["all"] |= FAST | {"quazzar_waivers_file": str(waivers)}
+    made.group_vars["all"] |= {"quazzar_waivers_file": str(waivers)}
     made.accident()
     made.power_off("node03")
     run = made.play("ca_rotate")
@@ -115,8 +112,7 @@ def test_after_the_strip_a_node_that_was_left_behind_is_let_in_again(fleet, tmp_
 
 
 def test_an_accident_is_undone_when_the_pair_is_at_hand_and_no_node_has_moved(fleet):
-    made = fleet(3, "W2", heartbeat=0.5)
-    made.group_vars["all"] |= FAST
+    made = fleet(3, "W2")
     old, pools = made.active(), made.environments()
     backup = lab.backup_ca(str(made.dir), "")
     made.accident()

@@ -74,6 +74,8 @@ class Plan:
     retire: dict[str, tuple[str, ...]]
     narrow_pins: tuple[str, ...]
     waiting_without_link: tuple[str, ...]
+    # CAs whose certificate is to be read from a node that pins it, whatever it is needed for.
+    fetch: tuple[Preserve, ...] = ()
     # The CAs that belong into the pool of a replica whose window is opened, and those of a pin while the run lasts.
     place: tuple[str, ...] = ()
     pin: tuple[str, ...] = ()
@@ -147,6 +149,7 @@ def make(evidence: Evidence) -> Plan:
         retire={r.name: tuple(entry.path for entry in r.retirable) for r in evidence.replicas if r.name in close},
         narrow_pins=narrow,
         waiting_without_link=_without_link(evidence, world, push),
+        fetch=tuple(need for need in preserve if need.key not in evidence.cas),
         place=tuple(key for key in needed if key in evidence.trusted_legacy),
         pin=bundle(evidence),
     )

@@ -64,9 +64,7 @@ def of(made: plan.Plan, taken: intake.Intake) -> dict[str, Any]:
     stripped = plan.stripped(evidence, made)
     placeable = [key for key in made.place if key in evidence.cas]
     return {
-        "fetch": [
-            {"key": need.key, "holders": list(need.holders)} for need in made.preserve if need.key not in evidence.cas
-        ],
+        "fetch": [{"key": need.key, "holders": list(need.holders)} for need in made.fetch],
         "open_window": list(made.open_window),
         "place": {
             name: [
