@@ -28,6 +28,8 @@ from quazzar_lab import faults, lab, pki
 from quazzar_lab.options import parse
 from quazzar_lab.processes import LabError
 
+pytest.register_assert_rewrite("killing")
+
 PLAY_SECONDS = 900.0  # nothing takes that long; a run that hangs must not hold up the others
 SETTLE_SECONDS = 60.0
 SHOWN_LINES = 70
