@@ -125,12 +125,15 @@ def absent(host: Host, options: Options, *, loader: t.Any, check: bool) -> Resul
     }
 
 
-_LOOK = r"""
-qz_file cert "$o_dir/ca.crt"
+_LOOK = (
+    host_pairs.CERTIFICATE
+    + r"""
+qz_certificate cert "$o_dir/ca.crt"
 for qz_f in ca.key ca.crt server-sample.crt; do
   if [ -e "$o_dir/$qz_f" ] || [ -h "$o_dir/$qz_f" ]; then qz_put there 1; return 0; fi
 done
 """
+)
 
 
 def _another(directory: str, path: str, option: str) -> str:
@@ -145,7 +148,9 @@ def _certificate(host: Host, directory: str) -> Certificate:
 
 
 def _first_certificate(host: Host, directory: str) -> tuple[bytes, Certificate]:
-    content, error = host.run('qz_file cert "$o_dir/ca.crt"\n', {"o_dir": directory}).file("cert")
+    answer = host.run(host_pairs.CERTIFICATE + 'qz_certificate cert "$o_dir/ca.crt"\n', {"o_dir": directory})
+    host_pairs.refuse_key(host, answer, f"{directory}/{host_pairs.CERT}")
+    content, error = answer.file("cert")
     if content is None:
         raise HostError(f"{host.name}: {error}")
     certificate = _parsed(content)

@@ -70,15 +70,22 @@ qz_pair_info() {
 """
 )
 
-_READ = r"""
+# A key in the file of the certificate would come back in the clear.
+CERTIFICATE = r"""
+qz_certificate() {
+  if [ -f "$2" ] && grep -q 'PRIVATE KEY-----' "$2" 2>/dev/null; then qz_put "$1.path" "$2"; qz_put "$1.error" key
+  else qz_file "$1" "$2"; fi
+}
+"""
+
+_READ = (
+    CERTIFICATE
+    + r"""
 qz_seal() {
   printf '%s\n' "$o_seal" |
     openssl enc -aes-256-cbc -md sha256 -pbkdf2 -iter @ITERATIONS@ -salt -pass stdin -in "$1" 2>/dev/null
 }
-# A key in the file of the certificate would come back in the clear.
-if [ -f "$o_dir/ca.crt" ] && grep -q 'PRIVATE KEY-----' "$o_dir/ca.crt" 2>/dev/null; then
-  qz_put cert.path "$o_dir/ca.crt"; qz_put cert.error key
-else qz_file cert "$o_dir/ca.crt"; fi
+qz_certificate cert "$o_dir/ca.crt"
 qz_file sample "$o_dir/server-sample.crt"
 qz_put key.path "$o_dir/ca.key"
 qz_put parent "$(if [ -d "${o_dir%/*}/" ]; then printf yes; fi)"
@@ -88,6 +95,7 @@ elif [ -e "$o_dir/ca.key" ]; then qz_put key.error unreadable
 elif [ -d "$o_dir/" ] && [ ! -x "$o_dir/" ]; then qz_put key.error unreadable
 else qz_put key.error missing; fi
 """.replace("@ITERATIONS@", str(_ITERATIONS))
+)
 
 # The key last: a pair counts only when it is there, and what was there without one was of no use.
 _WRITE = (
@@ -193,10 +201,7 @@ def read(host: Host, directory: str) -> Found:
     key, key_error = answer.file("key")
     parent = answer.text("parent") == "yes"
     sample, _unused = answer.file("sample")
-    if answer.text("cert.error") == "key":
-        raise HostError(
-            f"{host.name}: {directory}/{CERT}: there is a private key in it, so it was not read; take the key out"
-        )
+    refuse_key(host, answer, f"{directory}/{CERT}")
     if answer.hidden("cert") or answer.hidden("key"):
         raise HostError(f"{host.name}: {cert_error if answer.hidden('cert') else key_error}")
     if cert is None or key is None:
@@ -206,6 +211,12 @@ def read(host: Host, directory: str) -> Found:
     where = f"{host.name}: {directory}"
     pair = pairs.parse(cert, _open(key, seal, where), where)
     return Found(pair, _first(sample), "", False, parent)
+
+
+def refuse_key(host: Host, answer: Answer, path: str) -> None:
+    """Raises HostError where C(qz_certificate) has seen a key in the section C(cert)."""
+    if answer.text("cert.error") == "key":
+        raise HostError(f"{host.name}: {path}: there is a private key in it, so it was not read; take the key out")
 
 
 def _open(sealed: bytes, seal: str, where: str) -> bytes:

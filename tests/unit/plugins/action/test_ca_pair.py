@@ -344,3 +344,12 @@ def test_a_link_in_place_of_a_directory_is_refused(cp, tmp_path):
     failed = cp.do("present")
     assert failed["failed"] and failed["msg"].endswith("is a symbolic link")
     assert list(elsewhere.iterdir()) == []
+
+
+def test_a_key_in_the_file_of_a_certificate_does_not_travel(cp, make_ca):
+    (cp.certs / "ca.crt").write_bytes(cert_of(cp.certs) + key_of(cp.certs))
+    for state in ("present", "active"):
+        failed = cp.do(state)
+        assert failed["msg"] == (
+            f"node-7: {cp.certs}/ca.crt: there is a private key in it, so it was not read; take the key out"
+        )
