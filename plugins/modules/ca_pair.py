@@ -54,6 +54,12 @@ options:
       - Where V(active) keeps the pair that was active until then. The pair of a third CA that lies there is not overwritten.
       - Required with O(state=active).
     type: str
+  sha256:
+    description:
+      - >-
+        For V(active), SHA-256 of the certificate that is to be active, in any form in which OpenSSL prints it. No other one becomes so, and
+        nothing is asked of O(dir) when it is active already.
+    type: str
   file:
     description:
       - >-

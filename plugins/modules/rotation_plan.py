@@ -604,6 +604,10 @@ targets:
       type: list
       elements: str
       sample: []
+    next_ca:
+      description: SHA-256 of the certificate that is to be active on the replicas in C(activate) or C(reactivate), empty for none.
+      type: str
+      sample: ''
     server_sample:
       description: A server certificate by the staged CA in PEM, for nodes to try. Empty when none is staged.
       type: str

@@ -137,6 +137,13 @@ def _fleet_reasons(evidence: Evidence) -> list[str]:
     late = late_leaves(evidence)
     if late:
         reasons.append(f"a legacy CA signed leaves after the switch, somebody still issues from it: {', '.join(late)}")
+    reasons += registry_reasons(evidence)
+    return reasons
+
+
+def registry_reasons(evidence: Evidence) -> list[str]:
+    """Why the CP's registry does not tell of every node that there is."""
+    reasons: list[str] = []
     registry = evidence.registry
     if registry is None:
         reasons.append("the CP's registry was not read: give API access or quazzar_fleet_file")
@@ -180,7 +187,7 @@ def _gone(node: Node, evidence: Evidence) -> bool:
     return known and not alive and not any(instance.active for instance in node.instances)
 
 
-def _namesakes(node: Node, evidence: Evidence) -> str:
+def namesakes(node: Node, evidence: Evidence) -> str:
     """Why the instances of this node's name are not one machine. A second one may just be what an earlier registration
     left behind, but then it sends nothing any more after the node was examined."""
     active = [instance for instance in node.instances if instance.active]
@@ -201,12 +208,12 @@ def _why_not_ready(node: Node, evidence: Evidence, taught: bool) -> str:
     """Empty when the staged CA may become active as far as this node is concerned."""
     if _gone(node, evidence):
         return ""
-    namesakes = _namesakes(node, evidence)
-    if namesakes:
-        return namesakes
+    doubles = namesakes(node, evidence)
+    if doubles:
+        return doubles
     if not node.examined or not node.reachable:
         return state(node, evidence).reason
-    if _too_old(node, evidence):
+    if too_old(node, evidence):
         return "its evidence is older than quazzar_evidence_max_age"
     if node.leaf_error and not node.leaf_by:
         return node.leaf_error
@@ -220,7 +227,7 @@ def _why_not_ready(node: Node, evidence: Evidence, taught: bool) -> str:
     return link_reason(node)
 
 
-def _too_old(node: Node, evidence: Evidence) -> bool:
+def too_old(node: Node, evidence: Evidence) -> bool:
     return node.taken_at is None or evidence.now - node.taken_at > evidence.settings.evidence_max_age
 
 
@@ -228,15 +235,15 @@ def _why_blocked(node: Node, evidence: Evidence) -> str:
     """Empty when the node may not be harmed by the strip."""
     if _gone(node, evidence):
         return ""
-    namesakes = _namesakes(node, evidence)
-    if namesakes:
-        return namesakes
+    doubles = namesakes(node, evidence)
+    if doubles:
+        return doubles
     free_at = _free_at(node, evidence)
     if free_at is not None and free_at < evidence.now:
         return ""
     if not node.examined or not node.reachable:
         return state(node, evidence).reason
-    if _too_old(node, evidence):
+    if too_old(node, evidence):
         return "its evidence is older than quazzar_evidence_max_age"
     if node.leaf_error and not node.leaf_by:
         return node.leaf_error

@@ -79,11 +79,12 @@ class Plan:
     # The CAs that belong into the pool of a replica whose window is opened, and those of a pin while the run lasts.
     place: tuple[str, ...] = ()
     pin: tuple[str, ...] = ()
-    # Of a planned rotation and the way back: replicas that get the next pair, start with it, get the one before again,
-    # lose what lies beside the active pair.
+    # Of a planned rotation and the way back: replicas that get the next pair, start with it, get the one before again
+    # (next_ca: the CA that they start with then), lose what lies beside the active pair.
     stage: tuple[str, ...] = ()
     activate: tuple[str, ...] = ()
     reactivate: tuple[str, ...] = ()
+    next_ca: str | None = None
     unstage: tuple[str, ...] = ()
     forget_previous: tuple[str, ...] = ()
     activation: gate_module.Gate | None = None
@@ -92,7 +93,8 @@ class Plan:
     def ready(self) -> bool:
         """The staged CA may become the active one now: every replica trusts it, and nobody loses a link by it."""
         open_gate = self.activation is None or self.activation.open
-        return bool(self.activate) and not (self.stage or self.open_window) and open_gate
+        waits = self.stage or self.open_window or self.bundle_test
+        return bool(self.activate) and not waits and open_gate
 
     @property
     def idle(self) -> bool:
@@ -342,10 +344,16 @@ def damage(made: Plan, evidence: Evidence) -> tuple[Damage, ...]:
         act = "activate" if made.activate else "reactivate"
         if alone:
             costs(act, up, "both", "the only replica serves again")
-        new = evidence.staged or (evidence.previous if made.reactivate else None)
-        # Of a CA that is not made yet nothing is pinned either, but it will be taught before.
-        if new and made.world == "W2" and not evidence.settings.bridged and not takes_bundles(evidence):
-            costs(act, [n for n, node in up.items() if new not in node.pins], "to_cp", "re-registered")
+        # Of a CA that is not made yet nothing is pinned either, but it will be taught before. Whom a waiver lets behind
+        # is not waited for.
+        waived = {item.node for item in evidence.waivers}
+        behind = [
+            name
+            for name, node in up.items()
+            if made.next_ca and made.next_ca not in node.pins and (name in waived or not takes_bundles(evidence))
+        ]
+        if made.world in {"W2", "mixed"} and not evidence.settings.bridged:
+            costs(act, behind, "to_cp", "re-registered")
     if made.flip_first and evidence.settings.flip_possible:
         blind = [name for name, node in up.items() if not pins_active(node, evidence.active)]
         costs("flip_first", blind, "to_cp", "re-registered")

@@ -41,7 +41,8 @@ def make_replace(evidence: Evidence) -> Plan:
     every = tuple(replica.name for replica in evidence.replicas)
     if evidence.staged is None and evidence.active not in evidence.replaced:
         # Every replica runs with the new CA: from here on it is a rotation.
-        rest = _pairs_before(evidence) if stripped(evidence, made) else ()
+        # Not before the gate: its key may be all that is left for nodes that nobody can look at now.
+        rest = _pairs_before(evidence) if stripped(evidence, made) and made.gate.open else ()
         return replace(made, stops=(*made.stops, *_unknown_name(evidence)), forget_previous=rest)
     if evidence.activating:
         former = evidence.previous or next((key for key in evidence.replaced if key in evidence.cas), None)
@@ -53,13 +54,16 @@ def make_replace(evidence: Evidence) -> Plan:
             stops=tuple(_replace_stops(evidence, made)),
             pin=bundle(evidence, staged=evidence.staged),
             activate=every,
+            next_ca=evidence.staged,
         )
     taught = _taught(evidence)
     wanted = tuple(key for key in (evidence.staged, evidence.active) if key)
     push = lacking_pins(evidence, staged=evidence.staged if taught else None)
     stage = _to_stage(evidence)
     window = every if stage else _lacking(evidence, wanted)
-    test = canary(evidence, "W2", push, ()) if taught else None
+    # Also where every pin holds both already: what was never tried on an agent is not known of it.
+    ahead = tuple(n.name for n in evidence.nodes if evidence.staged in n.pins)
+    test = canary(evidence, "W2", push or ahead, ()) if taught else None
     settled = not (stage or window or push)
     return replace(
         made,
@@ -74,6 +78,7 @@ def make_replace(evidence: Evidence) -> Plan:
         pin=bundle(evidence, staged=evidence.staged if taught else None),
         stage=stage,
         activate=every,
+        next_ca=evidence.staged,
         activation=gate.decide_activation(evidence, taught=taught),
     )
 
@@ -82,7 +87,11 @@ def make_rollback(evidence: Evidence) -> Plan:
     """What takes a rotation back, as far as no node loses its link by it."""
     made = make(evidence)
     made = replace(made, stops=tuple(_rollback_stops(evidence, made)))
+    every = tuple(replica.name for replica in evidence.replicas)
     if evidence.staged and not evidence.activating:
+        if any(replica.serving_root == evidence.staged for replica in evidence.replicas):
+            # The files are back, but the process of a replica is not: the restart is all that is left to do.
+            return replace(made, **_NOTHING, reactivate=every, next_ca=evidence.active)
         return _unstaged(evidence, made)
     former = evidence.previous
     moved = _moved(evidence, former) if former else {}
@@ -92,9 +101,21 @@ def make_rollback(evidence: Evidence) -> Plan:
             made,
             **{**_NOTHING, "place": wanted, "open_window": _lacking(evidence, wanted)},
             phase="activating" if evidence.activating else made.phase,
-            reactivate=tuple(replica.name for replica in evidence.replicas),
+            stops=(*made.stops, *_without_the_pair(evidence, former)),
+            reactivate=every,
+            next_ca=former,
         )
     return _widened(evidence, made, moved)
+
+
+def _without_the_pair(evidence: Evidence, former: str) -> list[str]:
+    """Replicas with directories of their own each need the pair before, else they would sign with different CAs."""
+    return [
+        f"replica {replica.name}: the pair of the CA before ({evidence.cas[former].sha256[:16]}) is not beside the"
+        " active one, as it is on another replica: put it there too, or remove it everywhere"
+        for replica in evidence.replicas
+        if former not in (replica.previous, replica.active)
+    ]
 
 
 def _unstaged(evidence: Evidence, made: Plan) -> Plan:
@@ -110,10 +131,30 @@ def _unstaged(evidence: Evidence, made: Plan) -> Plan:
         made,
         **{**_NOTHING, "push_pins": holders, "close_window": close, "retire": {name: retire[name] for name in close}},
         phase="staging",
+        stops=(*made.stops, *_still_needed(evidence)),
         pin=bundle(evidence),
         unstage=tuple(r.name for r in evidence.replicas if r.staged),
-        forget_previous=_pairs_before(evidence),
+        # Another pair than the active one's is what a further step back needs.
+        forget_previous=tuple(r.name for r in evidence.replicas if r.previous and r.previous == evidence.active),
     )
+
+
+def _still_needed(evidence: Evidence) -> list[str]:
+    """Who lives on the staged CA, or may. It signs nothing, unless a replica ran with it for a while."""
+    on_it = [n.name for n in evidence.nodes if evidence.staged in n.leaf_by]
+    if on_it:
+        return [
+            f"the staged CA signed the leaf of {', '.join(on_it)}: register it by the active CA first, with"
+            " nodes_rescue and quazzar_rescue_nodes, then run this again"
+        ]
+    # A copy of the active pair lies there only when another one was active in between.
+    tried = any(replica.previous and replica.previous == evidence.active for replica in evidence.replicas)
+    unknown = _moved(evidence, evidence.active or "") if tried else {}
+    return [
+        f"{name} {why}, and may have been registered by the staged CA while a replica ran with it: make it reachable,"
+        " or give it a waiver"
+        for name, why in unknown.items()
+    ]
 
 
 def _widened(evidence: Evidence, made: Plan, moved: dict[str, str]) -> Plan:
@@ -165,14 +206,22 @@ def made_since(evidence: Evidence) -> bool:
 def _moved(evidence: Evidence, former: str) -> dict[str, str]:
     """The nodes that would not, or might not, survive it when the CA before became active again, and why."""
     waived = {waiver.node for waiver in evidence.waivers if waiver.expires >= evidence.now}
-    found = {node.name: _why_moved(node, former) for node in evidence.nodes}
+    found = {node.name: _why_moved(node, evidence, former) for node in evidence.nodes}
     found.update({stranger.name: "is not in the inventory" for stranger in evidence.strangers})
-    return {name: why for name, why in found.items() if why and name not in waived}
+    found = {name: why for name, why in found.items() if why and name not in waived}
+    # A list that may be cut hides who moved.
+    for why in gate.registry_reasons(evidence)[:1]:
+        found["the CP's registry"] = f"says too little ({why})"
+    return found
 
 
-def _why_moved(node: Node, former: str) -> str:
+def _why_moved(node: Node, evidence: Evidence, former: str) -> str:
     if not node.examined or not node.reachable or (node.leaf_error and not node.leaf_by):
         return "cannot be looked at"
+    if gate.too_old(node, evidence):
+        return "was looked at too long ago"
+    if gate.namesakes(node, evidence):
+        return f"is not alone: {gate.namesakes(node, evidence)}"
     if former not in node.leaf_by:
         return "has been registered by another CA"
     return "" if former in node.pins else "does not pin the CA before"
@@ -212,11 +261,14 @@ def _without_proof(evidence: Evidence) -> list[str]:
 
 
 def _replace_stops(evidence: Evidence, made: Plan) -> list[str]:
-    # In the middle of the activation the replicas differ by plan; the rest of what can be wrong with them counts.
+    # In the middle of the activation the replicas differ by plan, and when one was put back another may still run with
+    # the staged CA; the rest of what can be wrong with them counts.
     between = evidence.activating and {r.active for r in evidence.replicas} <= {evidence.staged, *evidence.replaced}
+    serving = any(replica.serving_root == evidence.staged for replica in evidence.replicas if replica.staged)
+    planned = made.world == "mixed" and (evidence.activating or serving)
     stops = [
         stop
-        for stop in cp_stops(evidence, "" if evidence.activating and made.world == "mixed" else made.world, None)
+        for stop in cp_stops(evidence, "" if planned else made.world, None)
         if not (between and stop.startswith("the replicas hold different active CAs"))
     ]
     stops += pool_stops(evidence) + _unknown_name(evidence)
@@ -245,6 +297,13 @@ def _pair_stops(evidence: Evidence) -> list[str]:
             + "): remove all but one"
         )
     if not evidence.activating:
+        stops += [
+            f"replica {replica.name}: the pair of an earlier CA ({evidence.cas[replica.previous].sha256}) lies in"
+            " quazzar_previous_ca_dir, so an earlier rotation is not finished: go on with that one as"
+            " quazzar_replaced_ca, or move the pair away"
+            for replica in evidence.replicas
+            if replica.previous and replica.previous != replica.active and replica.previous in evidence.cas
+        ]
         stops += [
             f"replica {replica.name}: {reason}, so nodes in Go would not take it from any CA: mend that first"
             for replica in evidence.replicas

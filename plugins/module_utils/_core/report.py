@@ -100,6 +100,8 @@ def _not_replaced(plan: Plan, evidence: Evidence) -> list[str]:
 def _not_back(plan: Plan, evidence: Evidence) -> list[str]:
     """What a rollback lacks: everything that it has still to do, and every node that answers and has no link."""
     rest = [f"replica {name}: the CA before is not active again" for name in plan.reactivate]
+    if len({replica.active for replica in evidence.replicas if replica.active}) > 1:
+        rest.append("the replicas hold different active CAs")
     rest += [f"replica {name}: the trust pool does not hold what nodes need" for name in plan.open_window]
     rest += [f"replica {name}: the staged CA is still in the trust pool" for name in plan.close_window]
     rest += [f"replica {name}: the staged pair is still there" for name in plan.unstage]
@@ -219,7 +221,7 @@ def _back_steps(plan: Plan, evidence: Evidence) -> list[str]:
         if plan.open_window:
             steps.append(f"trust both CAs in the pool, one replica at a time: {', '.join(plan.open_window)}")
         steps.append(
-            f"make {_ca(evidence, evidence.previous)} the active CA again, one replica at a time:"
+            f"make {_ca(evidence, plan.next_ca)} the active CA again, one replica at a time:"
             f" {', '.join(plan.reactivate)}"
         )
         steps.append("then take the new CA out of every pin and every trust pool, and its pair away")

@@ -18,8 +18,8 @@ import hashlib
 import typing as t
 
 from .._core import durations, pairs
-from .._core.certificates import Certificate, parse_bundle, signed_by
-from .._core.errors import HostError, InputError
+from .._core.certificates import Certificate, normalise_fingerprint, parse_bundle, signed_by
+from .._core.errors import HostError, InputError, RotationError
 from . import files
 from . import pairs as host_pairs
 from .action import utc_now
@@ -36,6 +36,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "state": {"type": "str", "choices": ["present", "active", "absent"], "default": "present"},
     "certs_dir": {"type": "str", "default": "/var/lib/quazzar-cc/certs"},
     "keep_dir": {"type": "str"},
+    "sha256": {"type": "str"},
     "file": {"type": "path"},
     "common_name": {"type": "str"},
     "lifetime": {"type": "str", "default": "3650d"},
@@ -50,12 +51,27 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
 Options = t.Mapping[str, t.Any]
 Result = dict[str, t.Any]
 
-#: Pairs of this process, by O(shared_as). A worker of Ansible ends with its task, and its memory with it.
+#: Pairs of this process, by O(shared_as), and the tasks of which a host has failed. A worker of Ansible ends with its
+#: task, and its memory with it.
 _SHARED: dict[str, pairs.Pair] = {}
+_FAILED: set[str] = set()
 
 
 def present(host: Host, options: Options, *, loader: t.Any, check: bool) -> Result:
     """A pair that may become the next CA is in C(dir), and where asked for, a bridge to it beside the CP."""
+    shared = options["shared_as"] or ""
+    if shared in _FAILED:
+        # It may be the one that holds the pair: a second CA would be made here.
+        raise HostError(f"{host.name}: nothing was done here, because a host before it in this task has failed")
+    try:
+        return _present(host, options, loader=loader, check=check)
+    except RotationError:
+        if shared:
+            _FAILED.add(shared)
+        raise
+
+
+def _present(host: Host, options: Options, *, loader: t.Any, check: bool) -> Result:
     directory = host_pairs.checked_dir(options["dir"], "dir")
     certs_dir = _another(directory, options["certs_dir"], "certs_dir")
     active = _certificate(host, certs_dir)
@@ -87,14 +103,32 @@ def present(host: Host, options: Options, *, loader: t.Any, check: bool) -> Resu
 
 
 def active(host: Host, options: Options, *, loader: t.Any, check: bool) -> Result:
-    """The pair in C(dir) is the CP's active one from its next start on, the one before is kept in C(keep_dir)."""
+    """The pair in C(dir) is the CP's active one from its next start on, the one before is kept in C(keep_dir).
+
+    Where C(sha256) names the certificate that is to be active, no other one becomes so; and when it is already, nothing
+    is asked of C(dir).
+    """
     directory = host_pairs.checked_dir(options["dir"], "dir")
     certs_dir = _another(directory, options["certs_dir"], "certs_dir")
     keep_dir = _another(directory, options["keep_dir"], "keep_dir")
-    before = _certificate(host, certs_dir)
-    content, after = _first_certificate(host, directory)
-    expected = hashlib.sha256(content).hexdigest().encode()
-    changed = host_pairs.activate(host, directory, certs_dir, keep_dir, expected=expected, check=check)
+    if keep_dir == certs_dir:
+        raise InputError(f"certs_dir and keep_dir are both {certs_dir}: the pair before would be overwritten")
+    wanted = normalise_fingerprint(options["sha256"]) if options["sha256"] else ""
+    content, before = _first_certificate(host, certs_dir)
+    known = hashlib.sha256(content).hexdigest() if before.sha256 == wanted else ""
+    expected, after = "", before
+    if not known or not host_pairs.is_pair(host, certs_dir, known):
+        known = ""
+        content, after = _first_certificate(host, directory)
+        expected = hashlib.sha256(content).hexdigest()
+        if wanted and after.sha256 != wanted:
+            raise HostError(
+                f"{host.name}: {directory} holds the pair of the CA {after.sha256[:16]}, expected {wanted[:16]};"
+                " nothing was changed"
+            )
+    changed = not known and host_pairs.activate(
+        host, directory, certs_dir, keep_dir, expected=expected.encode(), check=check
+    )
     return {
         **_about(directory, after),
         "changed": changed,

@@ -120,13 +120,17 @@ qz_put done 1
 
 _REMOVE = r"""
 [ ! -h "$o_dir" ] || { qz_put why "$o_dir is a symbolic link"; return 1; }
-rm -f -- "$o_dir/ca.key" "$o_dir/ca.crt" "$o_dir/server-sample.crt" 2>/dev/null
+rm -f -- "$o_dir/ca.key" "$o_dir/ca.crt" "$o_dir/server-sample.crt" "$o_dir"/.quazzar-* 2>/dev/null
 if [ -e "$o_dir/ca.key" ] || [ -e "$o_dir/ca.crt" ]; then
   qz_put why "the pair in $o_dir cannot be removed: permission denied or read-only"
   return 1
 fi
 rmdir -- "$o_dir" 2>/dev/null
 qz_put done 1
+"""
+
+_IS_PAIR = r"""
+if qz_is_pair "$o_dir" && [ "$(qz_sum "$o_dir/ca.crt")" = "$o_expected" ]; then qz_put pair 1; fi
 """
 
 # The pair of o_dir becomes that of o_certs_dir, and the one that was there is kept in o_keep_dir. Nothing leaves the
@@ -166,8 +170,11 @@ if qz_is_pair "$o_certs_dir" && [ "$(qz_public "$o_certs_dir/ca.crt")" != "$(qz_
   qz_copy "$o_certs_dir/ca.crt" "$o_keep_dir/ca.crt" 0644 || return 1
   qz_copy "$o_certs_dir/ca.key" "$o_keep_dir/ca.key" 0600 || return 1
 fi
+# What is there keeps its mode; a key that is missing gets the mode of one.
+qz_mode=
+[ -e "$o_certs_dir/ca.key" ] || qz_mode=0600
 qz_copy "$o_dir/ca.crt" "$o_certs_dir/ca.crt" "" || return 1
-qz_copy "$o_dir/ca.key" "$o_certs_dir/ca.key" "" || return 1
+qz_copy "$o_dir/ca.key" "$o_certs_dir/ca.key" "$qz_mode" || return 1
 qz_put done 1
 """
 )
@@ -249,6 +256,12 @@ def write(host: Host, directory: str, pair: pairs.Pair, sample: Certificate | No
 
 def remove(host: Host, directory: str) -> None:
     _refuse_unless_done(host, host.run(_REMOVE, {"o_dir": directory}, timeout=60))
+
+
+def is_pair(host: Host, directory: str, expected: str) -> bool:
+    """Whether key and certificate of C(directory) belong together, and the certificate file has this SHA-256 (hex)."""
+    body = scripts.REPLACE + _COMPARE + _IS_PAIR
+    return host.run(body, {"o_dir": directory, "o_expected": expected}).text("pair") == "1"
 
 
 def activate(host: Host, directory: str, certs_dir: str, keep_dir: str, *, expected: bytes, check: bool) -> bool:

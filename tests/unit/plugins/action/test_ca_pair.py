@@ -346,6 +346,46 @@ def test_a_link_in_place_of_a_directory_is_refused(cp, tmp_path):
     assert list(elsewhere.iterdir()) == []
 
 
+def test_only_the_ca_that_was_asked_for_becomes_active(cp, make_ca):
+    done = cp.do("present")
+    old = minting.certificates.parse_bundle(cert_of(cp.certs)).certificates[0].sha256
+    before = cp.tree()
+    failed = cp.do("active", sha256=old[::-1])
+    assert failed["msg"] == (
+        f"node-7: {cp.staged} holds the pair of the CA {done['sha256'][:16]}, expected {old[::-1][:16]};"
+        " nothing was changed"
+    )
+    # what is active already needs no directory: so a put-back never makes anything else active
+    for where in (str(cp.staged), str(cp.root / "nothing")):
+        assert not cp.do("active", dir=where, sha256=old)["changed"]
+    assert cp.tree() == before
+    assert cp.do("active", sha256=done["sha256"])["changed"]
+    assert not cp.do("active", dir=str(cp.root / "nothing"), sha256=done["sha256"])["changed"]
+
+
+def test_a_key_that_is_missing_gets_the_mode_of_a_key(cp):
+    cp.do("present")
+    (cp.certs / "ca.key").unlink()
+    assert cp.do("active")["changed"] and mode_of(cp.certs / "ca.key") == 0o600
+
+
+def test_the_pair_before_is_not_kept_where_the_active_one_lies(cp):
+    cp.do("present")
+    failed = cp.do("active", keep_dir=str(cp.certs))
+    assert failed["msg"] == f"certs_dir and keep_dir are both {cp.certs}: the pair before would be overwritten"
+
+
+def test_when_one_host_of_a_task_has_failed_the_next_ones_make_no_second_ca(tmp_path, make_ca):
+    active = make_ca()
+    one, two = (Cp(tmp_path / name, active) for name in ("one", "two"))
+    run = secrets.token_hex(8)
+    (one.certs / "ca.crt").unlink()
+    assert one.do("present", shared_as=run)["failed"]
+    failed = two.do("present", shared_as=run)
+    assert failed["msg"].endswith("nothing was done here, because a host before it in this task has failed")
+    assert not two.staged.exists()
+
+
 def test_a_key_in_the_file_of_a_certificate_does_not_travel(cp, make_ca):
     (cp.certs / "ca.crt").write_bytes(cert_of(cp.certs) + key_of(cp.certs))
     for state in ("present", "active"):

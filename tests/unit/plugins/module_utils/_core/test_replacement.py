@@ -311,7 +311,7 @@ def staged(*nodes: t.Any, **more: t.Any) -> Evidence:
     """Everything trusts both CAs, and nothing is active but the one before."""
     pool = (entry(BEFORE), entry(NEXT))
     fields = {
-        "active": BEFORE, "cas": {BEFORE: ca(BEFORE), NEXT: ca(NEXT)}, "settings": NAMED,
+        "active": BEFORE, "cas": {BEFORE: ca(BEFORE), NEXT: ca(NEXT)}, "settings": replace(NAMED, bundle_works=True),
         "replicas": tuple(
             replica(name, "W2", pool, active=BEFORE, serving_root=BEFORE, staged=NEXT) for name in ("cp1", "cp2")
         ), **more,
@@ -326,8 +326,13 @@ def taught(name: str = "n1", **more: t.Any) -> t.Any:
 class TestActivation:
     def test_it_is_ready_when_every_node_is(self):
         made = replacement.make_replace(staged(taught("n1"), taught("n2")))
+        assert made.bundle_test is None and made.next_ca == NEXT
         assert made.ready and made.phase == "ready to activate" and made.activate == ("cp1", "cp2")
         assert {name: found.name for name, found in made.states.items()} == {"n1": "ahead", "n2": "ahead"}
+
+    def test_what_was_never_tried_on_an_agent_is_tried_first(self):
+        made = replacement.make_replace(staged(taught("n1"), taught("n2"), settings=NAMED))
+        assert made.bundle_test == "n1" and made.activation.open and not made.ready
 
     @pytest.mark.parametrize(
         ("change", "reason"),
@@ -416,6 +421,37 @@ class TestStops:
         back = replacement.make_rollback(seen)
         assert back.stops == () and back.reactivate == ("cp1", "cp2")
 
+    def test_an_earlier_rotation_is_finished_first(self):
+        """After the activation somebody reads the digest of the active CA once more and begins with that."""
+        again = Settings(replaced=frozenset({NEXT}))
+        pool = (entry(BEFORE), entry(NEXT))
+        one = replica("cp1", "W2", pool, active=NEXT, serving_root=NEXT, previous=BEFORE)
+        stops = self.stops(staged(taught(), replicas=(one,), active=NEXT, settings=again))
+        assert "so an earlier rotation is not finished: go on with that one as quazzar_replaced_ca" in stops
+
+    def test_the_pair_before_stays_until_the_gate_is_open(self):
+        one = replica("cp1", "W2", (), active=NEXT, serving_root=NEXT, previous=BEFORE)
+        lost = unreachable("n1")
+        made = replacement.make_replace(staged(lost, replicas=(one,), active=NEXT))
+        assert made.forget_previous == () and not made.gate.open
+        done = replacement.make_replace(
+            staged(node(pins=(NEXT,), leaf_by=frozenset({NEXT})), replicas=(one,), active=NEXT)
+        )
+        assert done.forget_previous == ("cp1",) and done.gate.open
+
+    def test_a_replica_that_still_runs_with_what_was_put_back_is_no_reason_to_stop(self):
+        """cp2 did not come up with the new CA, the shared files are back, cp1 has not been restarted since."""
+        pool = (entry(BEFORE), entry(NEXT))
+        behind = (
+            replica("cp1", "W1", pool, active=BEFORE, serving_root=NEXT, staged=NEXT, previous=BEFORE),
+            replica("cp2", "W2", pool, active=BEFORE, serving_root=BEFORE, staged=NEXT, previous=BEFORE),
+        )
+        seen = staged(taught(), replicas=behind)
+        made = replacement.make_replace(seen)
+        assert made.stops == () and made.ready
+        back = replacement.make_rollback(seen)
+        assert (back.stops, back.reactivate, back.next_ca, back.unstage) == ((), ("cp1", "cp2"), BEFORE, ())
+
     def test_replicas_that_differ_without_a_reason_stop_it(self):
         odd = (
             replica("cp1", active=NEXT, serving_root=NEXT, staged=NEXT),
@@ -430,7 +466,7 @@ class TestStops:
         )
 
     def test_agents_that_take_no_bundle(self):
-        seen = staged(node(pins=(BEFORE,), leaf_by=frozenset({BEFORE})))
+        seen = staged(node(pins=(BEFORE,), leaf_by=frozenset({BEFORE})), settings=NAMED)
         told = replace(seen, settings=replace(NAMED, bundle_works=False))
         assert "the agents do not take a bundle, so they cannot trust the staged CA" in self.stops(told)
         for accepted in ({"pin_bundle": "never"}, {"bridged": True}):
@@ -441,6 +477,40 @@ class TestStops:
 
 
 class TestRollback:
+    def test_whoever_lives_on_the_staged_ca_is_registered_first(self):
+        """A replica ran with it for a while, and was put back."""
+        on_it = taught("n2", leaf_by=frozenset({NEXT}))
+        stops = "; ".join(replacement.make_rollback(staged(taught("n1"), on_it)).stops)
+        assert stops.startswith("the staged CA signed the leaf of n2: register it by the active CA first, with")
+        pool = (entry(BEFORE), entry(NEXT))
+        tried = (replica("cp1", "W2", pool, active=BEFORE, serving_root=BEFORE, staged=NEXT, previous=BEFORE),)
+        hidden = replacement.make_rollback(staged(taught("n1"), unreachable("n2"), replicas=tried))
+        assert "; ".join(hidden.stops).startswith("n2 cannot be looked at, and may have been registered by the staged")
+        # it was never active: nobody can have a leaf by it
+        assert replacement.make_rollback(staged(taught("n1"), unreachable("n2"))).stops == ()
+
+    def test_another_pair_than_the_active_ones_is_kept_for_a_further_step_back(self):
+        pool = (entry(BEFORE), entry(NEXT))
+        one = (replica("cp1", "W2", pool, active=BEFORE, serving_root=BEFORE, staged=NEXT, previous=fleets.OLD),)
+        made = replacement.make_rollback(staged(taught("n1"), replicas=one))
+        assert made.unstage == ("cp1",) and made.forget_previous == ()
+
+    def test_every_replica_needs_the_pair_before(self):
+        pool = (entry(BEFORE), entry(NEXT))
+        uneven = (
+            replica("cp1", "W2", pool, active=NEXT, serving_root=NEXT, previous=BEFORE),
+            replica("cp2", "W2", pool, active=NEXT, serving_root=NEXT),
+        )
+        made = replacement.make_rollback(staged(taught("n1"), replicas=uneven, active=NEXT))
+        assert "; ".join(made.stops).startswith(f"replica cp2: the pair of the CA before ({BEFORE[:16]}) is not beside")
+
+    @pytest.mark.parametrize(
+        "read", [None, registry(complete=False, incomplete_reason="cut"), registry(error="401")], ids=str
+    )
+    def test_a_registry_that_says_too_little_may_hide_who_moved(self, read):
+        made = replacement.make_rollback(self.moved_fleet(taught("n1"), registry=read))
+        assert made.reactivate == () and any("the CP's registry says too little" in line for line in made.warnings)
+
     def moved_fleet(self, *nodes: t.Any, previous: str | None = BEFORE, **more: t.Any) -> Evidence:
         pool = (entry(BEFORE), entry(NEXT))
         return evidence(
