@@ -98,7 +98,7 @@ def of(made: plan.Plan, taken: intake.Intake) -> dict[str, Any]:
         "reactivate": list(made.reactivate),
         "unstage": list(made.unstage),
         "forget_previous": list(made.forget_previous),
-        "next_ca": evidence.cas[made.next_ca].sha256 if made.next_ca in evidence.cas else "",
+        "next_ca": evidence.cas[made.next_ca].sha256 if made.next_ca and made.next_ca in evidence.cas else "",
         "server_sample": taken.server_sample,
         "leaves_marked": taken.leaves_marked,
         "narrow_pins": list(made.narrow_pins),
