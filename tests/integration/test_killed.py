@@ -97,8 +97,6 @@ SCENARIOS = [
     Scenario("ca_revoke", window, window_is_shut, world="W4", extra=the_old_one, keeps_links=False),
     Scenario("nodes_rescue", accident, all_current, replicas=1),
     Scenario("ca_replace", lambda _made: None, replaced, extra=the_active_one, planned=True),
-    Scenario("rotation_rollback", half_active, back, planned=True),
-    Scenario("ca_backup", with_a_vault, backed_up, nodes=1, extra=somewhere, planned=True),
 ]
 BY_NAME = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.playbook)
 
