@@ -130,6 +130,10 @@ node:
           description: The name that the server was verified for.
           type: str
           sample: panel.example.com
+        trust:
+          description: What it was verified by, as O(server_trust).
+          type: str
+          sample: pin
         to_cp:
           description: Whether the node accepts the server, V(ok), V(refused) or V(unknown).
           type: str

@@ -168,6 +168,7 @@ class Replica:
 @dataclass(frozen=True)
 class Node:
     """One node of the frozen list. ``beat``: its heartbeat is known to reach the CP (None: nobody could tell).
+    ``server_trust``: what it verifies the CP by ("pin", "system", a path; empty: not known).
     ``sample``: whether it would take a server certificate by the staged CA ("ok", "refused", "unknown")."""
 
     name: str
@@ -186,6 +187,7 @@ class Node:
     to_cp_detail: str = ""
     to_node: str = "unknown"
     to_node_detail: str = ""
+    server_trust: str = ""
     agent: str = "unknown"
     agent_detail: str = ""
     sample: str = "unknown"

@@ -300,7 +300,11 @@ def _leaf(answer: Answer, known: t.Sequence[Certificate]) -> dict[str, t.Any]:
 def _handshake(answer: Answer, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     address = (options.get("address") or "").strip()
     name = (options.get("server_name") or address.rpartition(":")[0].strip("[]")).strip()
-    shaken: dict[str, t.Any] = {"address": address, "server_name": name}
+    shaken: dict[str, t.Any] = {
+        "address": address,
+        "server_name": name,
+        "trust": str(options.get("server_trust") or "pin")[:_TOOL],
+    }
     why = answer.text("handshake.error") or ("no address given" if not address else "not tried")
     if "handshake" not in answer.sections:
         return {**shaken, "to_cp": "unknown", "to_cp_detail": why, "to_node": "unknown", "to_node_detail": why}

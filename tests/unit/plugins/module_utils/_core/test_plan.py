@@ -442,6 +442,14 @@ class TestRescue:
         revoked = replace(seen, settings=Settings(compromised=frozenset({OLD})))
         assert plan.make_revoke(revoked).register == ("n1",)
 
+    def test_a_pin_keeps_what_the_control_panel_is_verified_by(self) -> None:
+        """After a rescue in W1 no leaf proves the legacy CA any more, and the CP serves from it still."""
+        both = {"pins": (OLD, ACTIVE), "server_trust": "pin"}
+        seen = evidence(node("n1", **both), replicas=(replica(world="W3"),))
+        assert plan.make(seen).narrow_pins == ()
+        elsewhere = evidence(node("n1", **{**both, "server_trust": "system"}), replicas=(replica(world="W3"),))
+        assert plan.make(elsewhere).narrow_pins == ("n1",)
+
     def test_the_ca_that_the_control_panel_serves_from_is_read_from_a_pin(self) -> None:
         """World W1 without a window: nobody knows the legacy CA yet, and a pin has to hold it until the flip."""
         lost = {"to_node": "refused", "beat": False}
