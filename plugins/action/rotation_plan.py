@@ -9,7 +9,13 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core import intake, plan, report, targets
+from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core import (
+    intake,
+    plan,
+    replacement,
+    report,
+    targets,
+)
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io import fleet_evidence, interrupt
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io.action import EvidenceAction, Result, utc_now
 
@@ -42,7 +48,12 @@ RUN = {
     "revocation": {"type": "dict", "options": REVOCATION},
 }
 
-MAKERS = {"rescue": plan.make_rescue, "revoke": plan.make_revoke}
+MAKERS = {
+    "rescue": plan.make_rescue,
+    "revoke": plan.make_revoke,
+    "replace": replacement.make_replace,
+    "rollback": replacement.make_rollback,
+}
 
 
 class ActionModule(EvidenceAction):
@@ -77,6 +88,8 @@ class ActionModule(EvidenceAction):
         "rescued": {"type": "list", "elements": "str", "default": []},
         "compromised": {"type": "list", "elements": "str", "default": []},
         "compromised_at": {"type": "str"},
+        "replaced": {"type": "list", "elements": "str", "default": []},
+        "bridged": {"type": "bool", "default": False},
         "run": {"type": "dict", "options": RUN, "default": {}},
     }
 
@@ -100,6 +113,8 @@ class ActionModule(EvidenceAction):
             "damage": [dataclasses.asdict(item) for item in plan.damage(made, taken.evidence)],
             "lines": report.plan_lines(made, taken.evidence),
             "gate_lines": report.gate_lines(made.gate),
+            "ready": made.ready,
+            "ready_lines": report.activation_lines(made),
             "drift_lines": report.drift_lines(made, taken.evidence),
             "summary_lines": report.summary_lines(made, taken.evidence, document),
             "replicas": {replica.name: targets.judged(replica, taken) for replica in taken.evidence.replicas},

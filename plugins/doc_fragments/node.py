@@ -69,6 +69,13 @@ options:
     type: list
     elements: str
     default: []
+  server_sample:
+    description:
+      - >-
+        A server certificate in PEM, by a CA that does not serve yet. C(node.sample) in the result says whether the node's own openssl would
+        take it with nothing but the pin.
+      - Not looked at unless O(server_trust=pin).
+    type: str
   os_status_path:
     description: Path of the OS API that tells whether the node is connected to a Control Panel. Empty means that it is not asked.
     type: str

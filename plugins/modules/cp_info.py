@@ -59,6 +59,12 @@ options:
       Directory on the host with legacy CA certificates (C(*.crt), C(*.pem)). The documented C(ca.crt.old) in O(certs_dir) is read as
       well.
     type: str
+  staged_dir:
+    description: Directory of the pair of a staged CA (see M(quazzar.ca_rotation.ca_pair)). Of its key it is only told whether it fits.
+    type: str
+  previous_dir:
+    description: Directory of the pair that was active before a planned rotation, as O(staged_dir).
+    type: str
   log_command:
     description:
       - >-
@@ -270,6 +276,12 @@ replica:
           description: Why the pool is not known, else empty.
           type: str
           sample: ''
+    active_key_matches:
+      description: >-
+        Whether C(ca.key) of O(certs_dir) belongs to C(ca.crt). Only looked at while a pair is in O(staged_dir) or O(previous_dir), else
+        V(null).
+      type: bool
+      sample: null
     legacy_dir:
       description: Certificate files in O(legacy_dir), and C(ca.crt.old*) in O(certs_dir).
       type: list
@@ -296,6 +308,44 @@ replica:
       type: list
       elements: str
       sample: [/var/lib/quazzar-cc/legacy/, /var/lib/quazzar-cc/certs/ca.crt.old]
+    staged:
+      description: The pair in O(staged_dir), V(null) when there is none.
+      type: dict
+      contains:
+        pem:
+          description: Its certificate, empty when it cannot be read.
+          type: str
+        sha256:
+          description: SHA-256 of that.
+          type: str
+        usable:
+          description: Whether the key is there and belongs to the certificate.
+          type: bool
+        sample:
+          description: A server certificate by that CA, for nodes to try. Empty when there is none.
+          type: str
+        error:
+          description: Why the certificate cannot be read, else empty.
+          type: str
+    previous:
+      description: The pair in O(previous_dir), V(null) when there is none.
+      type: dict
+      contains:
+        pem:
+          description: Its certificate, empty when it cannot be read.
+          type: str
+        sha256:
+          description: SHA-256 of that.
+          type: str
+        usable:
+          description: Whether the key is there and belongs to the certificate.
+          type: bool
+        sample:
+          description: A server certificate by that CA, for nodes to try. Empty when there is none.
+          type: str
+        error:
+          description: Why the certificate cannot be read, else empty.
+          type: str
     boot:
       description: What the replica logged at its start.
       type: dict
@@ -316,4 +366,65 @@ replica:
       description: Whether O(auto_ca_gen_variable) is set to true in O(env_file), V(null) when that was not read.
       type: bool
       sample: false
+    storage:
+      description: How the files of the Control Panel are kept, as far as O(certs_dir) is given. Only names, modes and owners.
+      type: dict
+      contains:
+        path:
+          description: O(certs_dir). Empty when it was not looked at.
+          type: str
+          sample: /var/lib/quazzar-cc/certs
+        error:
+          description: Why nothing is known of that directory, else empty.
+          type: str
+          sample: ''
+        mount:
+          description: Where its file system is mounted. Empty when that is not known.
+          type: str
+          sample: /var/lib/quazzar-cc
+        file_system:
+          description: Type of that file system, as the kernel names it. Empty when that is not known.
+          type: str
+          sample: ext4
+        container:
+          description: Whether the host shows signs of being a container.
+          type: bool
+          sample: false
+        mode:
+          description: Mode of the directory, octal.
+          type: str
+          sample: "700"
+        owner:
+          description: Owner of the directory.
+          type: str
+          sample: quazzar
+        key:
+          description: The active CA's key, C(ca.key) in O(certs_dir). It is never read.
+          type: dict
+          contains:
+            path:
+              description: The file.
+              type: str
+              sample: /var/lib/quazzar-cc/certs/ca.key
+            mode:
+              description: Its mode, octal.
+              type: str
+              sample: "600"
+            owner:
+              description: Its owner.
+              type: str
+              sample: quazzar
+            error:
+              description: Why neither is known, else empty.
+              type: str
+              sample: ''
+        key_copies:
+          description: Files in O(legacy_dir), in the trust pool or in the place of a certificate in which there is a private key.
+          type: list
+          elements: str
+          sample: []
+        key_copies_error:
+          description: Why there may be more of them, else empty.
+          type: str
+          sample: ''
 """

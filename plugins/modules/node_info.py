@@ -130,6 +130,10 @@ node:
           description: The name that the server was verified for.
           type: str
           sample: panel.example.com
+        trust:
+          description: What it was verified by, as O(server_trust).
+          type: str
+          sample: pin
         to_cp:
           description: Whether the node accepts the server, V(ok), V(refused) or V(unknown).
           type: str
@@ -144,6 +148,18 @@ node:
           sample: accepted
         to_node_detail:
           description: Why.
+          type: str
+          sample: ''
+    sample:
+      description: Whether the node would take the server certificate O(server_sample).
+      type: dict
+      contains:
+        verdict:
+          description: V(ok), V(refused), or V(unknown) when it was not asked.
+          type: str
+          sample: unknown
+        detail:
+          description: Why not, in the words of the node's openssl.
           type: str
           sample: ''
     agent:

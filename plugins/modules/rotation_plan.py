@@ -40,8 +40,11 @@ options:
       - >-
         V(rescue) asks for a link of every node that has none, or of those in O(rescued), and plans nothing but their pins and
         registrations. V(revoke) asks that nothing trusts O(compromised) any more, neither a replica nor a node.
+      - >-
+        V(replace) asks that the CA in O(replaced) is followed by a new one, which the whole fleet is on. V(rollback) asks that what a rotation
+        has begun is taken back as far as no node loses its link by it, and that every node that answers has its link.
     type: str
-    choices: [drift, open, reregister, close, rotate, rescue, revoke]
+    choices: [drift, open, reregister, close, rotate, rescue, revoke, replace, rollback]
     default: drift
   nodes:
     description: >-
@@ -185,6 +188,17 @@ options:
   compromised_at:
     description: Since when, in RFC 3339. Leaves by O(compromised) that are younger are named in RV(report).
     type: str
+  replaced:
+    description: >-
+      For the goal V(replace): SHA-256 fingerprint of the CA certificate that is to be replaced. It is believed as a legacy CA as those in
+      O(legacy_fingerprints).
+    type: list
+    elements: str
+    default: []
+  bridged:
+    description: Whether the Control Panel can send a bridge from the CA before along with its server certificate.
+    type: bool
+    default: false
   run:
     description: What the run knows about itself, for RV(report).
     type: dict
@@ -413,6 +427,17 @@ gate_lines:
   type: list
   elements: str
   sample: ["The gate is open: 24 nodes proven."]
+ready:
+  description: Whether the staged CA may become the active one now.
+  returned: success
+  type: bool
+  sample: false
+ready_lines:
+  description: The same as an operator reads it, with each node that is not ready. Empty when no CA is staged.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 drift_lines:
   description: Every node that is not current, with its reason and remedy.
   returned: success
@@ -554,6 +579,43 @@ targets:
       type: list
       elements: str
       sample: []
+    stage:
+      description: Replicas on which the pair of the next CA is missing, behind those that have it.
+      type: list
+      elements: str
+      sample: []
+    activate:
+      description: Replicas that are to start with the staged pair.
+      type: list
+      elements: str
+      sample: []
+    reactivate:
+      description: Replicas that are to start with the pair of the CA before again.
+      type: list
+      elements: str
+      sample: []
+    unstage:
+      description: Replicas whose staged pair is to be taken away.
+      type: list
+      elements: str
+      sample: []
+    forget_previous:
+      description: Replicas on which the pair of the CA before is to be taken away.
+      type: list
+      elements: str
+      sample: []
+    next_ca:
+      description: SHA-256 of the certificate that is to be active on the replicas in C(activate) or C(reactivate), empty for none.
+      type: str
+      sample: ''
+    server_sample:
+      description: A server certificate by the staged CA in PEM, for nodes to try. Empty when none is staged.
+      type: str
+      sample: ''
+    leaves_marked:
+      description: Whether all leaves that were seen have an authority key id.
+      type: bool
+      sample: true
     narrow_pins:
       description: Nodes that are on the active CA and pin others too.
       type: list

@@ -366,6 +366,12 @@ def host_answers() -> tuple[str, ...]:
         "legacy.1": latin(OLD.pem + OLD.key_pem),
         "log.pack": "gzip -c",
         "log": latin(gzip.compress(log, mtime=0)),
+        "storage.mode": "750 cc",
+        "storage.mount": "/var",
+        "storage.mounts": "91 27 8:17 / /var rw,relatime shared:2 - xfs /dev/sdb1 rw",
+        "storage.key": "600 cc",
+        "storage.container": "yes",
+        "copy.1": "/legacy/ca.key",
     }
     env = {
         "dir": "yes",
@@ -383,7 +389,7 @@ def host_answers() -> tuple[str, ...]:
             {**pin, **shake, **agent, **more, "openssl": "OpenSSL 3.0.19 27 Jan 2026"},
             {**pin, **refused, "handshake.error": "no openssl", "openssl": "LibreSSL 3.8.2"},
             {**files, "kept": ""},
-            {**files, "log.pack": "cat", "log": latin(log), "env.error": "missing"},
+            {**files, "log.pack": "cat", "log": latin(log), "env.error": "missing", "storage.error": "unreadable"},
             env,
             {**env, "error": "missing"},
             {**pin, **shake, **agent, **more, **files, **env},
@@ -454,6 +460,18 @@ def evidences() -> tuple[str, ...]:
         "auto_ca_gen": False,
         "pool": {"raw": "/legacy/old.crt", "entries": [_file("/legacy/old.crt", OLD)], "line": 3, "error": ""},
         "boot": {"loaded_count": 1, "since_boot": True, "error": ""},
+        "storage": {
+            "path": "/certs",
+            "error": "",
+            "mount": "/var",
+            "file_system": "xfs",
+            "container": False,
+            "mode": "750",
+            "owner": "cc",
+            "key": {"path": "/certs/ca.key", "mode": "600", "owner": "cc", "error": ""},
+            "key_copies": [],
+            "key_copies_error": "",
+        },
     }
     row = {"id": "inst_0", "name": "node0", "status": "online", "last_seen": _stamp(NOW), "tenant": "", "active": True}
     registry = {
@@ -472,6 +490,16 @@ def evidences() -> tuple[str, ...]:
         "replicas": {"cp1": replica, "cp2": replica},
         "registry": registry,
         "claim": OLD.pem.decode(),
+        "logs": {
+            "cp1": {
+                "counts": {"drift": 12, "probe": 3},
+                "sources": {"drift": {"192.0.2.1": 11}},
+                "outside_sources": {"drift": {"192.0.2.1": 11}},
+                "error": "",
+            },
+            "cp2": {"counts": None, "error": "no log"},
+        },
+        "backup": {"path": "/b/x", "made_at": _stamp(NOW), "age_seconds": 9, "current": True, "error": ""},
     }
     bare = {**whole, "replicas": {"cp1": {**replica, "pool": None, "chain": []}, "cp2": {}}, "registry": None}
     mixed = {**whole, "replicas": {"cp1": replica, "cp2": {**replica, "active_ca": None}}}

@@ -37,6 +37,9 @@ from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core import (
     batches,
     certificates,
     durations,
+    guardrails,
+    guardrails_facts,
+    guardrails_report,
     handshake,
     headers,
     intake,
@@ -457,17 +460,8 @@ def _make_transport(rng: random.Random) -> bytes:
 
 def _evidence(data: bytes) -> str:
     tree = json.loads(data)
-    tree = tree if isinstance(tree, dict) else {}
-    nodes, replicas = tree.get("nodes"), tree.get("replicas")
-    raw = intake.Raw(
-        nodes=nodes if isinstance(nodes, dict) and all(isinstance(each, dict) for each in nodes.values()) else {},
-        replicas=replicas if isinstance(replicas, dict) and all(isinstance(r, dict) for r in replicas.values()) else {},
-        registry=tree.get("registry") if isinstance(tree.get("registry"), dict) else None,
-        claims=(intake.RawClaim("a file", str(tree.get("claim")).encode("utf-8", "replace")),),
-        heartbeat_interval=timedelta(seconds=60),
-    )
     try:
-        taken = intake.gather(raw, Settings(), corpora.NOW)
+        taken = intake.gather(_raw(tree if isinstance(tree, dict) else {}), Settings(), corpora.NOW)
     except InputError as error:
         _clean(str(error))
         return REFUSED
@@ -479,6 +473,40 @@ def _evidence(data: bytes) -> str:
     lines += report.gate_lines(made.gate) + report.summary_lines(made, taken.evidence, document)
     _clean(json.dumps([document, lines, targets.of(made, taken)]))
     assert all(state.name for state in made.states.values())
+    return READ
+
+
+def _raw(tree: Mapping[str, Any]) -> intake.Raw:
+    return intake.Raw(
+        nodes=_mappings(tree.get("nodes")),
+        replicas=_mappings(tree.get("replicas")),
+        registry=tree.get("registry") if isinstance(tree.get("registry"), dict) else None,
+        claims=(intake.RawClaim("a file", str(tree.get("claim")).encode("utf-8", "replace")),),
+        heartbeat_interval=timedelta(seconds=60),
+    )
+
+
+def _mappings(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) and all(isinstance(each, dict) for each in value.values()) else {}
+
+
+def _guardrails(data: bytes) -> str:
+    tree = json.loads(data)
+    tree = tree if isinstance(tree, dict) else {}
+    raw, backup = _raw(tree), tree.get("backup")
+    try:
+        taken = intake.gather(raw, Settings(), corpora.NOW)
+        logs = _mappings(tree.get("logs"))
+        backup = backup if isinstance(backup, dict) else None
+        facts = guardrails_facts.read(taken, raw.replicas, logs, backup, guardrails.Limits())
+    except InputError as error:
+        _clean(str(error))
+        return REFUSED
+    checked = guardrails.check(facts)
+    assert len(checked.rules) == len(guardrails.RULES)
+    assert all(point.found for rule in checked.rules for point in rule.points)
+    said = [guardrails_report.document(checked, corpora.NOW, {}), guardrails_report.lines(checked, corpora.NOW)]
+    _clean(json.dumps(said))
     return READ
 
 
@@ -576,7 +604,7 @@ def _texts(seeds: Callable[[], Sequence[bytes]]) -> Callable[[random.Random], by
 TARGETS = {
     target.name: target
     for target in (
-        Target("bundle", _texts(corpora.bundles), _bundle, 200),
+        Target("bundle", _texts(corpora.bundles), _bundle, 185),
         Target("pool", _texts(corpora.environments), _pool, 140),
         Target("log", _texts(corpora.logs), _log, 90),
         Target("headers", _texts(corpora.header_dumps), _headers, 100),
@@ -587,6 +615,7 @@ TARGETS = {
         Target("lock", _trees(corpora.locks), _lock, 20),
         Target("transport", _make_transport, _transport, 30),
         Target("evidence", _trees(corpora.evidences), _evidence, 30),
+        Target("guardrails", _trees(corpora.evidences), _guardrails, 15),
         Target("rows", _make_rows, _rows, 40),
         Target("export", _texts(corpora.exports), _export, 20),
         Target("waivers", _texts(corpora.waivers), _waivers, 20),

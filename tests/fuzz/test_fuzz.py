@@ -18,7 +18,7 @@ SLOW_INPUTS = 800  # of a target that takes milliseconds for one
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_no_input_gets_the_better_of_its_reader(name: str) -> None:
-    count = SLOW_INPUTS if name in ("evidence", "host") else INPUTS
+    count = SLOW_INPUTS if name in ("evidence", "guardrails", "host") else INPUTS
     outcome = engine.run(TARGETS[name], SEED, count)
     assert not outcome.findings, "\n\n".join(str(finding) for finding in outcome.findings.values())
     # Inputs that are refused at the door would test nothing but the door.

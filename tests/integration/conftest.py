@@ -213,6 +213,18 @@ class Fleet:
         stem = self.layout.hidden / f"ca-{number}"
         return pki.load_pair(stem.with_suffix(".crt"), stem.with_suffix(".key"))
 
+    def certs(self, replica: str = "cp1") -> Path:
+        """Where this replica has its active pair."""
+        return self.layout.certs(replica, lab.options_of(self.layout))
+
+    def active(self, replica: str = "cp1") -> bytes:
+        """The certificate of the active CA, as it lies there now."""
+        return (self.certs(replica) / "ca.crt").read_bytes()
+
+    def beside(self) -> set[str]:
+        """What lies beside the active pair for a planned rotation."""
+        return {path.name for path in self.layout.cp.iterdir() if path.name.startswith(("staged", "previous"))}
+
     def links(self) -> dict[str, dict[str, Any]]:
         return {node["name"]: node for node in lab.control(self.facts, "GET", "/status")["nodes"]}
 
@@ -317,11 +329,21 @@ class Fleet:
         return run
 
 
+def digest_of(pem: bytes) -> str:
+    """SHA-256 of the first certificate."""
+    return pki.fingerprint(pki.load_certificates(pem)[0])
+
+
 def pki_time(text: str) -> float:
     """A time of the lab's logs in seconds since the epoch."""
     from datetime import datetime
 
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+@pytest.fixture
+def digest() -> Callable[[bytes], str]:
+    return digest_of
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ pytestmark = pytest.mark.integration
 class Witness:
     """Holds what is needed to ask the replicas of a lab: who is known at a phase, and which pins there can be."""
 
-    def __init__(self, fleet, directory: Path) -> None:
-        self._fleet, self._directory = fleet, directory
+    def __init__(self, fleet, directory: Path, world: str = "W2") -> None:
+        self._fleet, self._directory, self._world = fleet, directory, world
         self._identities: dict[str, Identity] = {}
         self._signed_by: dict[str, str] = {}
         self.found: list[Matrix] = []
@@ -44,7 +44,7 @@ class Witness:
         self._identities[name], self._signed_by[name] = made, ca
 
     def look(self, phase: str, when: str = "", **cas: pki.Pair) -> None:
-        """The whole matrix of this phase of world W2. ``cas``: the CAs that there are by now."""
+        """The whole matrix of this phase. ``cas``: the CAs that there are by now."""
         pins = {}
         for names in ("old", "new", "old+new", "new+old"):
             if set(names.split("+")) <= set(cas):
@@ -54,11 +54,11 @@ class Witness:
         assert len(facts["endpoints"]) == 2
         self.found.append(
             observe(
-                f"W2, {phase}{when}: {WORLDS['W2'][phase].title}",
+                f"{self._world}, {phase}{when}: {WORLDS[self._world][phase].title}",
                 facts["endpoints"],
                 self._identities,
                 pins,
-                truth_of(WORLDS["W2"][phase], signed_by=self._signed_by),
+                truth_of(WORLDS[self._world][phase], signed_by=self._signed_by),
                 verifiers=("openssl", "go") if golang.available() else ("openssl",),
             )
         )
@@ -91,5 +91,34 @@ def test_the_matrix_before_during_and_after_an_accident(fleet, tmp_path):
         for identities, pins in ((2, 1), (2, 4), (2, 4), (3, 4), (4, 4))
     ]
     # the negative cells that the whole rotation is about: the old identity, at every replica, whatever it pins
+    last = [cell for cell in witness.found[-1].cells if cell.identity == "minted before"]
+    assert {cell.found.to_node for cell in last} == {"refused"} and {cell.replica for cell in last} == {"cp1", "cp2"}
+
+
+def test_the_matrix_of_a_planned_rotation(fleet, tmp_path, digest):
+    made = fleet(2, "W2")
+    witness = Witness(made, tmp_path / "witness", "W2 planned")
+    witness.keep("node01", "minted before", "old")
+    witness.mint(pki.make_ca(), "stranger", "outside")
+    witness.look("before", old=made.pair(1))
+    named = {"quazzar_replaced_ca": digest(made.active())}
+
+    # the controller is lost when both CAs are trusted, and again when the new one is active and no node has moved
+    play = made.begin("ca_replace", **named)
+    play.until(r"PLAY \[Move \| Try on the canary")
+    play.kill()
+    new = pki.load_pair(made.layout.cp / "staged/ca.crt", made.layout.cp / "staged/ca.key")
+    cas = {"old": made.pair(1), "new": new}
+    witness.mint(new, "minted early", "new")  # nobody should have one yet; who has is let in
+    witness.look("window", **cas)
+    play = made.begin("ca_replace", **named)
+    play.until(r"(?s)PLAY \[Activate \| Take.*PLAY \[Move \| Plan")
+    play.kill()
+    witness.look("active", **cas)
+
+    assert made.play("ca_replace", **named).report["finished"]
+    witness.keep("node01", "minted after", "new")
+    witness.look("strip", **cas)
+    settle("lab-W2-planned", witness.found)
     last = [cell for cell in witness.found[-1].cells if cell.identity == "minted before"]
     assert {cell.found.to_node for cell in last} == {"refused"} and {cell.replica for cell in last} == {"cp1", "cp2"}

@@ -148,6 +148,7 @@ def test_secrets(transport: str, fleet: Callable[..., Any], monkeypatch: pytest.
         made.fault("node03", "register-fail")
         runs.append(made.play("ca_rotate", "-vvv", "--diff", status=2))
         made.clear()
+        runs.append(made.play("guardrails_check", "-vvv", status=2))
         runs.append(made.play("ca_rotate", "-vvv", "--diff"))
     finally:
         watch.finish()
@@ -169,3 +170,50 @@ def test_secrets(transport: str, fleet: Callable[..., Any], monkeypatch: pytest.
     assert leaks(shown, secrets) == []
     assert leaks(files, secrets) == []
     assert leaks(trees(made), secrets) == []
+
+
+def test_the_key_of_the_ca(fleet: Callable[..., Any], tmp_path: Path) -> None:
+    """A backup, with everything that Ansible can be made to say, and its drill."""
+    made = fleet(1, "W2")
+    temporary, home, backups = (tmp_path / name for name in ("tmp", "home", "backups"))
+    for place in (temporary, home, backups):
+        place.mkdir()
+    (home / "vault-password").write_text("right and long enough\n", encoding="utf-8")
+    made._environment |= {
+        "TMPDIR": str(temporary),
+        "ANSIBLE_LOCAL_TEMP": str(temporary),
+        "HOME": str(home),
+        "ANSIBLE_DEBUG": "1",
+        "ANSIBLE_LOG_PATH": str(home / "ansible.log"),
+        "ANSIBLE_VAULT_PASSWORD_FILE": str(home / "vault-password"),
+    }
+    made.group_vars["all"]["quazzar_backup_dir"] = str(backups)
+    key = (made.layout.root / "cp/certs/ca.key").read_bytes()
+    lines = [line for line in key.decode().splitlines() if not line.startswith("-----") and len(line) >= SHORTEST]
+    der = base64.b64decode("".join(lines))
+    # as it is, in base64 once more from whichever byte on, and the number itself
+    doubled = [base64.b64encode(key[at:])[60:100].decode() for at in range(3)]
+    secrets = [*lines, *doubled, der[36:68].hex(), "right and long enough"]
+
+    watch = Watch(temporary, home, backups)
+    watch.start()
+    try:
+        # written and restored, restored again, and two that fail after the key was read or judged
+        runs = [made.play("ca_backup", "-vvvvv", "--diff", *more) for more in (["--check"], [], [])]
+        made._environment["ANSIBLE_DEBUG"] = "0"
+        (made.layout.root / "cp/certs/ca.crt").write_bytes((made.layout.root / "cp/certs/ca.crt").read_bytes() + key)
+        runs.append(made.play("ca_backup", "-vvvvv", status=2))
+    finally:
+        watch.finish()
+    assert runs[1].says("restored in a drill on cp1") and runs[3].says("there is a private key in it")
+    assert watch.rounds > 20 and any(b"ansible-playbook" in words for words in watch.arguments)
+    output = {path.name: path.read_bytes() for path in made.work.glob("*.log")}
+    # debugging did write down what the commands of the CP host printed
+    assert b"_low_level_execute_command() done: rc=" in output[min(output)]
+    assert leaks({"here": key}, secrets) == ["here"]
+    shown = {f"program {number}: {_program(words)}": words for number, words in enumerate(watch.arguments)}
+    password = home / "vault-password"
+    files = {f"{at[0]} at {at[1]}": text for at, text in watch.files.items() if at[0] != str(password)}
+    for found in (output, shown, files):
+        assert leaks(found, secrets) == []
+    assert any(name.startswith(str(backups)) for name in files) and (home / "ansible.log").stat().st_size > 1000

@@ -385,7 +385,9 @@ def summary(sections: Sequence[Section], seconds: float) -> int:
             for name, text in pairs:
                 print(f"  {name}: {text}")
     passed = sum(section.passed for section in sections)
-    print(f"\n{passed} passed, {len(failed)} failed, {len(allowed)} skipped, in {seconds:.0f} s", flush=True)
+    print(
+        f"\nAll of it took {seconds:.0f} s.\n{passed} passed, {len(failed)} failed, {len(allowed)} skipped", flush=True
+    )
     return 1 if failed else 0
 
 

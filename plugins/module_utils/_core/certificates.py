@@ -180,6 +180,29 @@ def signers(cert: Certificate, candidates: Iterable[Certificate]) -> frozenset[s
     return frozenset(candidate.sha256 for candidate in candidates if signed_by(cert, candidate))
 
 
+@dataclass(frozen=True)
+class Purpose:
+    """What a certificate says it is for. None: the extension is missing. ``usages`` are dotted object identifiers."""
+
+    names: tuple[str, ...] | None
+    usages: tuple[str, ...] | None
+
+
+def purpose(cert: Certificate) -> Purpose:
+    """The subject alternative names and the extended key usages of a certificate. Raises InputError."""
+    return _guarded(_purpose, cert.der)
+
+
+def _purpose(der: bytes) -> Purpose:
+    extensions = x509.load_der_x509_certificate(der).extensions
+    names = _extension(extensions, "SubjectAlternativeName")
+    usages = _extension(extensions, "ExtendedKeyUsage")
+    return Purpose(
+        names=None if names is None else tuple(str(name.value) for name in names),
+        usages=None if usages is None else tuple(str(usage.dotted_string) for usage in usages),
+    )
+
+
 def _rfc3339(moment: datetime) -> str:
     return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 

@@ -92,6 +92,9 @@ class Replica:
     """One CP replica: what its files say and what its listener shows.
 
     ``named``: the paths in the variable with their repetitions, each of which may give a line of its own in the log.
+    ``staged`` and ``previous``: the CAs whose pairs lie beside the active one, for a planned rotation and for the way
+    back; ``staged_error`` why the staged pair is of no use. ``key_matches``: the active key belongs to the active
+    certificate (None: nobody looked). ``refused_by_go``: why nodes in Go do not take its server certificate.
     """
 
     name: str
@@ -111,6 +114,11 @@ class Replica:
     beside: Mapping[str, str] = field(default_factory=dict)
     active_sha256: str | None = None
     named: tuple[str, ...] = ()
+    staged: str | None = None
+    staged_error: str = ""
+    previous: str | None = None
+    key_matches: bool | None = None
+    refused_by_go: tuple[str, ...] = ()
 
     @property
     def pool_keys(self) -> frozenset[str]:
@@ -127,13 +135,19 @@ class Replica:
         return 1 + len({digest for entry in self.pool for digest in entry.certificates} - {own})
 
     @property
+    def most_cas(self) -> int:
+        """The same for a process that names the active CA once more when the pool names it too."""
+        own = self.active_sha256 or self.active
+        return self.expected_cas + any(own in entry.certificates for entry in self.pool)
+
+    @property
     def stale_reason(self) -> str:
         """How the process is known to run with another pool than its files name. Empty: it is not known to.
 
         A listener that names no CA at all says nothing (TLS does not oblige it to), and a log may or may not count a
         path that is named twice, or one that holds the active CA itself.
         """
-        if self.advertised and self.advertised != self.expected_cas:
+        if self.advertised and not self.expected_cas <= self.advertised <= self.most_cas:
             return f"expected the listener to advertise {self.expected_cas} CA names, found {self.advertised}"
         fewest = self.expected_cas - 1
         most = sum(len(entry.certificates) * max(1, self.named.count(entry.path)) for entry in self.pool)
@@ -148,12 +162,14 @@ class Replica:
     @property
     def forgets(self) -> int:
         """How many CAs only the memory of the process holds, as far as it shows: a restart drops them."""
-        return max(0, (self.advertised or 0) - self.expected_cas)
+        return max(0, (self.advertised or 0) - self.most_cas)
 
 
 @dataclass(frozen=True)
 class Node:
-    """One node of the frozen list. ``beat``: its heartbeat is known to reach the CP (None: nobody could tell)."""
+    """One node of the frozen list. ``beat``: its heartbeat is known to reach the CP (None: nobody could tell).
+    ``server_trust``: what it verifies the CP by ("pin", "system", a path; empty: not known).
+    ``sample``: whether it would take a server certificate by the staged CA ("ok", "refused", "unknown")."""
 
     name: str
     examined: bool = False
@@ -171,8 +187,11 @@ class Node:
     to_cp_detail: str = ""
     to_node: str = "unknown"
     to_node_detail: str = ""
+    server_trust: str = ""
     agent: str = "unknown"
     agent_detail: str = ""
+    sample: str = "unknown"
+    sample_detail: str = ""
     symptom_count: int | None = None
     clock_skew: float | None = None
     kept_identity: bool = False
@@ -199,7 +218,8 @@ class Node:
 class Settings:
     """What the operator decided. Durations are timedeltas. ``rescued``: the nodes to rescue, which are the operator's
     whatever CA they come from (empty: every node without a link whose CA is known). ``compromised``: SHA-256 digests of
-    the CA certificates whose key is in wrong hands."""
+    the CA certificates whose key is in wrong hands. ``replaced``: those of the CA that a planned rotation replaces.
+    ``bridged``: the CP can send a bridge from the CA before along with its server certificate."""
 
     pin_bundle: str = "auto"
     bundle_works: bool | None = None
@@ -214,6 +234,8 @@ class Settings:
     rescued: frozenset[str] = frozenset()
     compromised: frozenset[str] = frozenset()
     compromised_at: datetime | None = None
+    replaced: frozenset[str] = frozenset()
+    bridged: bool = False
 
 
 @dataclass(frozen=True)
@@ -248,6 +270,27 @@ class Evidence:
         seen = frozenset(key for key, ca in self.cas.items() if ca.sha256 in self.settings.compromised)
         # The key of a CA whose certificate nobody has seen is its digest.
         return seen | self.settings.compromised
+
+    @property
+    def replaced(self) -> frozenset[str]:
+        """The CA that a planned rotation replaces, as keys."""
+        seen = frozenset(key for key, ca in self.cas.items() if ca.sha256 in self.settings.replaced)
+        return seen | self.settings.replaced
+
+    @property
+    def staged(self) -> str | None:
+        """The next CA, whose pair lies beside the CP. It stays the staged one until every replica runs with it."""
+        return next((replica.staged for replica in self.replicas if replica.staged), None)
+
+    @property
+    def previous(self) -> str | None:
+        """The CA that was active before and whose pair is still there."""
+        return next((r.previous for r in self.replicas if r.previous and r.previous != r.active), None)
+
+    @property
+    def activating(self) -> bool:
+        """The staged CA is what at least one replica starts with."""
+        return self.staged is not None and any(replica.active == self.staged for replica in self.replicas)
 
     @property
     def accepted(self) -> frozenset[str]:

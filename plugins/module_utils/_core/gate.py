@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -41,36 +42,49 @@ class Gate:
 
 
 def decide(evidence: Evidence) -> Gate:
-    reasons = tuple(_fleet_reasons(evidence))
+    """May the legacy CAs be retired?"""
+    return _decide(evidence, (*_fleet_reasons(evidence), *_no_probe(evidence)), _why_blocked, _free_at)
+
+
+def decide_activation(evidence: Evidence, *, taught: bool) -> Gate:
+    """May the staged CA become the active one? Only when nobody loses a link by it: every node has its own now, and,
+    where it is ``taught``, pins the staged CA and would take a server certificate by it."""
+
+    def why(node: Node, evidence: Evidence) -> str:
+        return _why_not_ready(node, evidence, taught)
+
+    # That a leaf will have expired some day is no comfort here: a certificate of the CP changes at once.
+    return _decide(evidence, _fleet_reasons(evidence), why, lambda node, evidence: None)
+
+
+def _decide(
+    evidence: Evidence,
+    reasons: tuple[str, ...] | list[str],
+    why_blocked: Callable[[Node, Evidence], str],
+    free_at: Callable[[Node, Evidence], datetime | None],
+) -> Gate:
     waivers = {waiver.node for waiver in evidence.waivers if waiver.expires >= evidence.now}
     blocked: list[Blocked] = []
     passed: list[str] = []
     waived: list[str] = []
     for node in evidence.nodes:
-        why = _why_blocked(node, evidence)
+        why = why_blocked(node, evidence)
         if not why:
             passed.append(node.name)
         elif node.name in waivers:
             waived.append(node.name)
         else:
             found = state(node, evidence)
+            until = free_at(node, evidence)
             blocked.append(
-                Blocked(
-                    node.name,
-                    found.name,
-                    why,
-                    node.last_seen,
-                    node.leaf_not_after,
-                    _free_at(node, evidence),
-                    found.remedy,
-                )
+                Blocked(node.name, found.name, why, node.last_seen, node.leaf_not_after, until, found.remedy)
             )
     for instance in evidence.strangers:
         if instance.name in waivers:
             waived.append(instance.name)
             continue
-        free_at = _free_at(Node(instance.name), evidence)
-        if free_at is not None and free_at < evidence.now:
+        until = free_at(Node(instance.name), evidence)
+        if until is not None and until < evidence.now:
             passed.append(instance.name)
             continue
         blocked.append(
@@ -80,11 +94,11 @@ def decide(evidence: Evidence) -> Gate:
                 f"in the CP's registry ({instance.id}, {instance.status}) but not in the inventory",
                 instance.last_seen,
                 None,
-                free_at,
+                until,
                 "add it to the inventory, delete it at the CP, or give it a waiver",
             )
         )
-    return Gate(not reasons and not blocked, reasons, tuple(blocked), tuple(passed), tuple(waived))
+    return Gate(not reasons and not blocked, tuple(reasons), tuple(blocked), tuple(passed), tuple(waived))
 
 
 def late_leaves(evidence: Evidence) -> tuple[str, ...]:
@@ -120,10 +134,16 @@ def _fleet_reasons(evidence: Evidence) -> list[str]:
             )
     if not evidence.replicas:
         reasons.append("no replica of the CP was examined")
-    reasons += _no_probe(evidence)
     late = late_leaves(evidence)
     if late:
         reasons.append(f"a legacy CA signed leaves after the switch, somebody still issues from it: {', '.join(late)}")
+    reasons += registry_reasons(evidence)
+    return reasons
+
+
+def registry_reasons(evidence: Evidence) -> list[str]:
+    """Why the CP's registry does not tell of every node that there is."""
+    reasons: list[str] = []
     registry = evidence.registry
     if registry is None:
         reasons.append("the CP's registry was not read: give API access or quazzar_fleet_file")
@@ -167,7 +187,7 @@ def _gone(node: Node, evidence: Evidence) -> bool:
     return known and not alive and not any(instance.active for instance in node.instances)
 
 
-def _namesakes(node: Node, evidence: Evidence) -> str:
+def namesakes(node: Node, evidence: Evidence) -> str:
     """Why the instances of this node's name are not one machine. A second one may just be what an earlier registration
     left behind, but then it sends nothing any more after the node was examined."""
     active = [instance for instance in node.instances if instance.active]
@@ -184,19 +204,46 @@ def _namesakes(node: Node, evidence: Evidence) -> str:
     return f"several instances of its name send heartbeats ({ids}): set quazzar_instance_id" if len(beating) > 1 else ""
 
 
+def _why_not_ready(node: Node, evidence: Evidence, taught: bool) -> str:
+    """Empty when the staged CA may become active as far as this node is concerned."""
+    if _gone(node, evidence):
+        return ""
+    doubles = namesakes(node, evidence)
+    if doubles:
+        return doubles
+    if not node.examined or not node.reachable:
+        return state(node, evidence).reason
+    if too_old(node, evidence):
+        return "its evidence is older than quazzar_evidence_max_age"
+    if node.leaf_error and not node.leaf_by:
+        return node.leaf_error
+    if expired(node, evidence.now):
+        return "its client certificate has expired"
+    if taught and evidence.staged not in node.pins:
+        return "its pin does not hold the staged CA"
+    if taught and node.sample != "ok":
+        why = node.sample_detail or "it was not asked"
+        return f"it is not shown that it would take a server certificate by the staged CA ({why})"
+    return link_reason(node)
+
+
+def too_old(node: Node, evidence: Evidence) -> bool:
+    return node.taken_at is None or evidence.now - node.taken_at > evidence.settings.evidence_max_age
+
+
 def _why_blocked(node: Node, evidence: Evidence) -> str:
     """Empty when the node may not be harmed by the strip."""
     if _gone(node, evidence):
         return ""
-    namesakes = _namesakes(node, evidence)
-    if namesakes:
-        return namesakes
+    doubles = namesakes(node, evidence)
+    if doubles:
+        return doubles
     free_at = _free_at(node, evidence)
     if free_at is not None and free_at < evidence.now:
         return ""
     if not node.examined or not node.reachable:
         return state(node, evidence).reason
-    if node.taken_at is None or evidence.now - node.taken_at > evidence.settings.evidence_max_age:
+    if too_old(node, evidence):
         return "its evidence is older than quazzar_evidence_max_age"
     if node.leaf_error and not node.leaf_by:
         return node.leaf_error

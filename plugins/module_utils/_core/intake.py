@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from . import shapes, trust
-from .certificates import Certificate, from_der, parse_bundle, signers
+from .certificates import Certificate, from_der, parse_bundle, purpose, signers
 from .errors import InputError
 from .evidence import Ca, Claim, Evidence, Node, PoolEntry, Registry, Replica, Settings
 from .registry import Instance, parse_time
@@ -31,6 +31,7 @@ Json = Mapping[str, Any]
 
 _FILE = {"path": shapes.Needed(str), "sha256": [str], "pem": [str], "error": str}
 _PEM = {"pem": shapes.Needed(str)}
+_PAIR = {"pem": shapes.Needed(str), "usable": bool, "sample": str, "error": str}
 #: What is read of the return values of node_info, cp_info and fleet_info (times are checked where they are read).
 _NODE = {
     "reachable": bool,
@@ -39,7 +40,8 @@ _NODE = {
     "kept_identity": bool,
     "pin": {"sha256": [str], "error": str},
     "leaf": {"der": str, "signed_by": [str], "issuer": str, "error": str},
-    "handshake": {"to_cp": str, "to_cp_detail": str, "to_node": str, "to_node_detail": str},
+    "handshake": {"to_cp": str, "to_cp_detail": str, "to_node": str, "to_node_detail": str, "trust": str},
+    "sample": {"verdict": str, "detail": str},
     "agent": {"status": str, "detail": str},
     "log": {"symptom_count": int},
 }
@@ -57,6 +59,9 @@ _REPLICA = {
     "pool": {"raw": str, "entries": [_FILE], "error": str},
     "boot": {"loaded_count": int, "since_boot": bool},
     "legacy_dir": [_FILE],
+    "staged": _PAIR,
+    "previous": _PAIR,
+    "active_key_matches": bool,
 }
 _ROW = {
     "id": shapes.Needed(str),
@@ -159,10 +164,13 @@ NOT_EXAMINED = {False: "not examined in this run", True: ""}
 
 @dataclass(frozen=True)
 class Intake:
-    """The evidence, and the certificates that its keys stand for."""
+    """The evidence, and the certificates that its keys stand for. ``server_sample``: a server certificate by the staged
+    CA (PEM), for nodes to try. ``leaves_marked``: all leaves that were seen have an authority key id."""
 
     evidence: Evidence
     catalogue: Catalogue
+    server_sample: str = ""
+    leaves_marked: bool = True
 
     def pem(self, key: str) -> str:
         return self.catalogue.pem(self.evidence.cas[key].sha256)
@@ -213,7 +221,9 @@ def gather(raw: Raw, settings: Settings, now: datetime) -> Intake:
         switched_at=settings.switched_at or _switch(raw, leaves, active),
         notes=raw.notes + _preflight(active, believed, leaves),
     )
-    return Intake(evidence, catalogue)
+    samples = [str(result["staged"].get("sample") or "") for result in raw.replicas.values() if result.get("staged")]
+    marked = all(leaf.aki is not None for leaf in leaves.values())
+    return Intake(evidence, catalogue, next(filter(None, samples), ""), marked)
 
 
 def _check(raw: Raw) -> None:
@@ -262,7 +272,13 @@ def _replica_cas(result: Json) -> list[Certificate]:
     found = [active] if active else []
     for entry in list(_pool_entries(result)):
         found += _pems(entry.get("pem"))
-    return found
+    return [*found, *_beside(result, "staged"), *_beside(result, "previous")]
+
+
+def _beside(result: Json, name: str) -> list[Certificate]:
+    """The certificate of a whole pair beside the active one. Only root can have put it there."""
+    shown = result.get(name)
+    return _pems([shown["pem"]]) if shown and shown.get("usable") else []
 
 
 def _leaf(result: Json) -> Certificate | None:
@@ -304,6 +320,8 @@ def _judge(
         (sum(1 for leaf in votes.values() if signers(leaf, [c])), claim, bundle, c) for claim, bundle, c in offered
     ]
     accepted: list[Certificate] = list(pooled)
+    # Whoever can put a CA's key beside the CP's own has no need to plant a CA.
+    own = {cert.sha256 for result in raw.replicas.values() for cert in _beside(result, "previous")}
     judged: dict[tuple[str, tuple[str, ...]], Claim] = {}
     for _witnesses, claim, bundle, cert in sorted(counted, key=lambda row: (-row[0], row[3].sha256)):
         if (cert.sha256, ()) in judged:
@@ -311,7 +329,7 @@ def _judge(
         refusals = trust.judge_ca(cert, bundle=bundle, active=active, now=now)
         outdated = cert.not_after < now and len(refusals) == 1
         unfit = bool(refusals)
-        verdict = trust.quorum(cert, votes, active=active, accepted=accepted, minimum=raw.quorum, named=raw.named)
+        verdict = trust.quorum(cert, votes, active=active, accepted=accepted, minimum=raw.quorum, named=raw.named | own)
         if not verdict.accepted:
             refusals += (verdict.reason,)
         catalogue.add([cert])
@@ -333,12 +351,19 @@ def _judge(
 
 
 def _found_beside_the_cp(raw: Raw, votes: Mapping[str, Certificate]) -> list[RawClaim]:
-    """Files that lie in the legacy directory or as ca.crt.old: claims too, as far as they signed any leaf."""
-    return [
+    """Files that lie in the legacy directory or as ca.crt.old, and the pair before this one: claims too, as far as they
+    signed any leaf or are named."""
+    files = [
         RawClaim(f"{name}:{entry['path']}", cert.pem().encode())
         for name, result in raw.replicas.items()
         for entry in result.get("legacy_dir") or ()
         for cert in _pems(entry.get("pem"))
+        if cert.sha256 in raw.named or any(signers(leaf, [cert]) for leaf in votes.values())
+    ]
+    return files + [
+        RawClaim(f"{name}: the pair before this one", cert.pem().encode())
+        for name, result in raw.replicas.items()
+        for cert in _beside(result, "previous")
         if any(signers(leaf, [cert]) for leaf in votes.values())
     ]
 
@@ -439,6 +464,9 @@ def _node(
         to_cp_detail=str(shake.get("to_cp_detail") or ""),
         to_node=str(shake.get("to_node") or "unknown"),
         to_node_detail=str(shake.get("to_node_detail") or ""),
+        server_trust=str(shake.get("trust") or ""),
+        sample=str((result.get("sample") or {}).get("verdict") or "unknown"),
+        sample_detail=str((result.get("sample") or {}).get("detail") or ""),
         agent=str(agent.get("status") or "unknown"),
         agent_detail=str(agent.get("detail") or ""),
         symptom_count=log.get("symptom_count"),
@@ -493,7 +521,32 @@ def _replica(
         },
         active_sha256=own.sha256 if own else None,
         named=tuple(element.strip() for element in str(pool.get("raw") or "").split(",")),
+        staged=_pair_key(result, "staged"),
+        staged_error=_pair_error(result),
+        previous=_pair_key(result, "previous"),
+        key_matches=result.get("active_key_matches"),
+        refused_by_go=_refused_by_go(chain[0]) if chain else (),
     )
+
+
+def _refused_by_go(own: Certificate) -> tuple[str, ...]:
+    extensions = purpose(own)
+    which = f"its certificate ({own.subject})"
+    found = trust.refused_by_go(
+        which, names=extensions.names, usages=extensions.usages, signature_hash=own.signature_hash
+    )
+    return tuple(found)
+
+
+def _pair_key(result: Json, name: str) -> str | None:
+    return next((cert.spki_sha256 for cert in _beside(result, name)), None)
+
+
+def _pair_error(result: Json) -> str:
+    shown = result.get("staged")
+    if not shown or shown.get("usable"):
+        return ""
+    return str(shown.get("error") or "") or "its key is missing, or does not belong to its certificate"
 
 
 def _serving_root(

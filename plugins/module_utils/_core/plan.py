@@ -74,12 +74,38 @@ class Plan:
     retire: dict[str, tuple[str, ...]]
     narrow_pins: tuple[str, ...]
     waiting_without_link: tuple[str, ...]
+    # CAs whose certificate is to be read from a node that pins it, whatever it is needed for.
+    fetch: tuple[Preserve, ...] = ()
+    # The CAs that belong into the pool of a replica whose window is opened, and those of a pin while the run lasts.
+    place: tuple[str, ...] = ()
+    pin: tuple[str, ...] = ()
+    # Of a planned rotation and the way back: replicas that get the next pair, start with it, get the one before again
+    # (next_ca: the CA that they start with then), lose what lies beside the active pair.
+    stage: tuple[str, ...] = ()
+    activate: tuple[str, ...] = ()
+    reactivate: tuple[str, ...] = ()
+    next_ca: str | None = None
+    unstage: tuple[str, ...] = ()
+    forget_previous: tuple[str, ...] = ()
+    activation: gate_module.Gate | None = None
+
+    @property
+    def ready(self) -> bool:
+        """The staged CA may become the active one now: every replica trusts it, and nobody loses a link by it."""
+        open_gate = self.activation is None or self.activation.open
+        waits = self.stage or self.open_window or self.bundle_test
+        return bool(self.activate) and not waits and open_gate
 
     @property
     def idle(self) -> bool:
         """Nothing is left to do for the CP and for the nodes that can be reached."""
         return not (
-            self.preserve
+            self.stage
+            or self.activate
+            or self.reactivate
+            or self.unstage
+            or self.forget_previous
+            or self.preserve
             or self.open_window
             or self.push_pins
             or self.register
@@ -93,8 +119,8 @@ def make(evidence: Evidence) -> Plan:
     world = _world(evidence)
     needed = _needed(evidence)
     register = tuple(node.name for node in evidence.nodes if _needs_registration(node, evidence))
-    push = _push(evidence, world)
-    bundle_test = _bundle_test(evidence, world, push, register)
+    push = lacking_pins(evidence)
+    bundle_test = canary(evidence, world, push, register)
     decided = gate_module.decide(evidence)
     preserve = _preserve(evidence, needed)
     open_window = _open(evidence, needed)
@@ -125,6 +151,9 @@ def make(evidence: Evidence) -> Plan:
         retire={r.name: tuple(entry.path for entry in r.retirable) for r in evidence.replicas if r.name in close},
         narrow_pins=narrow,
         waiting_without_link=_without_link(evidence, world, push),
+        fetch=tuple(need for need in preserve if need.key not in evidence.cas),
+        place=tuple(key for key in needed if key in evidence.trusted_legacy),
+        pin=bundle(evidence),
     )
 
 
@@ -139,7 +168,7 @@ def make_rescue(evidence: Evidence) -> Plan:
     push = tuple(name for name in made.push_pins if name in chosen and name not in register)
     return replace(
         made,
-        stops=(*_cp_stops(evidence, made.world, None), *_unprovable(evidence, made.world, register)),
+        stops=(*cp_stops(evidence, made.world, None), *_unprovable(evidence, made.world, register)),
         preserve=(), open_window=(), bundle_test=None, push_pins=push, keep_identity=(), register=register, flip=(),
         flip_first=False, close_window=(), narrow_pins=(), waiting_without_link=(),
     )  # fmt: skip
@@ -161,7 +190,7 @@ def make_revoke(evidence: Evidence) -> Plan:
     push = tuple(
         node.name
         for node in evidence.nodes
-        if _alive(node, evidence) and (bad & frozenset(node.pins) or not pins_active(node, evidence.active))
+        if alive(node, evidence) and (bad & frozenset(node.pins) or not pins_active(node, evidence.active))
     )
     kept = sum(1 for node in evidence.nodes if node.kept_identity)
     able = [
@@ -183,7 +212,7 @@ def make_revoke(evidence: Evidence) -> Plan:
 def _revoke_stops(evidence: Evidence, world: str) -> list[str]:
     # A replica that is down lets nobody in, and must not keep the others from being closed to the thief.
     serving = tuple(replica for replica in evidence.replicas if replica.listening) or evidence.replicas
-    stops = _cp_stops(replace(evidence, replicas=serving), "" if world == "mixed" else world, None)
+    stops = cp_stops(replace(evidence, replicas=serving), "" if world == "mixed" else world, None)
     if not evidence.settings.compromised:
         stops.append("no CA is named to be revoked: set quazzar_compromised_cas to the SHA-256 of its certificate")
     if evidence.active in evidence.compromised:
@@ -212,12 +241,15 @@ def serving_roots(evidence: Evidence) -> tuple[str, ...]:
     return tuple(dict.fromkeys(roots))
 
 
-def bundle(evidence: Evidence) -> tuple[str, ...]:
+def bundle(evidence: Evidence, *, staged: str | None = None) -> tuple[str, ...]:
     """What a pin should hold while the rotation runs. First what the serving chain needs now (a reader that takes only
-    the first certificate of a bundle then keeps its link), then the active CA, then the legacy CAs still in need."""
+    the first certificate of a bundle then keeps its link), then the active CA, then the staged one where it is taught,
+    then the legacy CAs still in need."""
     wanted = list(serving_roots(evidence))
     if evidence.active:
         wanted.append(evidence.active)
+    if staged:
+        wanted.append(staged)
     # Only what is proven: that a pool names a CA makes it good for clients, not for a Control Panel.
     wanted += [key for key in _needed(evidence) if key in evidence.accepted]
     return tuple(dict.fromkeys(key for key in wanted if key in evidence.cas))
@@ -230,7 +262,7 @@ def _world(evidence: Evidence) -> str:
     return worlds.pop() if len(worlds) == 1 else "mixed"
 
 
-def _alive(node: Node, evidence: Evidence) -> bool:
+def alive(node: Node, evidence: Evidence) -> bool:
     return node.examined and node.reachable and not is_foreign(node, evidence)
 
 
@@ -265,28 +297,28 @@ def _closes(replica: Replica, needed: tuple[str, ...]) -> bool:
 
 
 def _needs_registration(node: Node, evidence: Evidence) -> bool:
-    if not _alive(node, evidence):
+    if not alive(node, evidence):
         return False
     return not leaf_is_active(node, evidence.active) or expired(node, evidence.now)
 
 
-def _bundles(evidence: Evidence) -> bool:
+def takes_bundles(evidence: Evidence) -> bool:
     return evidence.settings.pin_bundle != "never" and evidence.settings.bundle_works is not False
 
 
 def registration_pin(evidence: Evidence, world: str) -> tuple[str, ...]:
     """What a pin must hold right after a registration. Empty: what the registration itself writes will do. So
     it is in W2 to W4, and nothing else is left where the agents take no bundle."""
-    return bundle(evidence) if world in {"W1", "mixed"} and _bundles(evidence) else ()
+    return bundle(evidence) if world in {"W1", "mixed"} and takes_bundles(evidence) else ()
 
 
 def _flips_first(evidence: Evidence, world: str, register: tuple[str, ...]) -> bool:
     """Without a bundle no link outlives both the registration and the flip, but after the flip each registration can be
     proven at once."""
-    if world not in {"W1", "mixed"} or _bundles(evidence):
+    if world not in {"W1", "mixed"} or takes_bundles(evidence):
         return False
-    alive = [node for node in evidence.nodes if _alive(node, evidence)]
-    return bool(register) or not all(node.up and pins_active(node, evidence.active) for node in alive)
+    known = [node for node in evidence.nodes if alive(node, evidence)]
+    return bool(register) or not all(node.up and pins_active(node, evidence.active) for node in known)
 
 
 def damage(made: Plan, evidence: Evidence) -> tuple[Damage, ...]:
@@ -308,6 +340,20 @@ def damage(made: Plan, evidence: Evidence) -> tuple[Damage, ...]:
     refused_at_once = evidence.settings.compromised and made.close_window
     if refused_at_once:
         costs("close_window", made.waiting_without_link, "to_node", "re-registered")
+    if made.activate or made.reactivate:
+        act = "activate" if made.activate else "reactivate"
+        if alone:
+            costs(act, up, "both", "the only replica serves again")
+        # Of a CA that is not made yet nothing is pinned either, but it will be taught before. Whom a waiver lets behind
+        # is not waited for.
+        waived = {item.node for item in evidence.waivers}
+        behind = [
+            name
+            for name, node in up.items()
+            if made.next_ca and made.next_ca not in node.pins and (name in waived or not takes_bundles(evidence))
+        ]
+        if made.world in {"W2", "mixed"} and not evidence.settings.bridged:
+            costs(act, behind, "to_cp", "re-registered")
     if made.flip_first and evidence.settings.flip_possible:
         blind = [name for name, node in up.items() if not pins_active(node, evidence.active)]
         costs("flip_first", blind, "to_cp", "re-registered")
@@ -329,23 +375,24 @@ def stripped(evidence: Evidence, made: Plan) -> bool:
     return not (made.close_window or made.needed or made.stops)
 
 
-def _push(evidence: Evidence, world: str) -> tuple[str, ...]:
-    """Nodes whose pin lacks a CA that it needs now. A bundle is written only where the agents are known to take one."""
-    roots = serving_roots(evidence)
-    bundles = _bundles(evidence)
+def lacking_pins(evidence: Evidence, *, staged: str | None = None) -> tuple[str, ...]:
+    """Nodes whose pin lacks a CA that it needs now, or the staged one. A bundle is written only where the agents are
+    known to take one."""
+    roots = serving_roots(evidence) + ((staged,) if staged else ())
+    bundles = takes_bundles(evidence)
     chosen: list[str] = []
     for node in evidence.nodes:
-        if not _alive(node, evidence) or node.leaf_error or expired(node, evidence.now):
+        if not alive(node, evidence) or node.leaf_error or expired(node, evidence.now):
             continue
         lacks = [key for key in roots if key not in node.pins]
         if leaf_is_active(node, evidence.active) and not pins_active(node, evidence.active):
             lacks.append(evidence.active or "")
-        if lacks and (bundles or len(bundle(evidence)) == 1):
+        if lacks and (bundles or len(bundle(evidence, staged=staged)) == 1):
             chosen.append(node.name)
     return tuple(chosen)
 
 
-def _bundle_test(evidence: Evidence, world: str, push: tuple[str, ...], register: tuple[str, ...]) -> str | None:
+def canary(evidence: Evidence, world: str, push: tuple[str, ...], register: tuple[str, ...]) -> str | None:
     """The canary on which it is tried whether the agents take a bundle, where a bundle is what the plan relies on.
 
     Its heartbeat decides, so it must be a node that the CP accepts (once the window is open), and the better its link
@@ -389,8 +436,11 @@ def _narrows(node: Node, evidence: Evidence, world: str) -> bool:
     only_active = all(r.listening and r.serving_root == evidence.active for r in evidence.replicas)
     if not (only_active or world in {"W3", "W4"}):
         return False
+    # The CP serves from a CA that nobody here knows any more, and the node takes it: what it takes it by is in its pin.
+    if world == "W3" and node.server_trust == "pin" and node.to_cp == "ok":
+        return False
     return (
-        _alive(node, evidence)
+        alive(node, evidence)
         and leaf_is_active(node, evidence.active)
         and pins_active(node, evidence.active)
         and bool(frozenset(node.pins) - {evidence.active})
@@ -402,7 +452,7 @@ def _without_link(evidence: Evidence, world: str, push: tuple[str, ...]) -> tupl
     if world not in {"W2", "mixed"}:
         return ()
     roots = set(serving_roots(evidence))
-    return tuple(n.name for n in evidence.nodes if _alive(n, evidence) and roots - set(n.pins) and n.name not in push)
+    return tuple(n.name for n in evidence.nodes if alive(n, evidence) and roots - set(n.pins) and n.name not in push)
 
 
 def _phase(
@@ -432,16 +482,14 @@ def _stops(
     preserve: tuple[Preserve, ...],
     bundle_test: str | None,
 ) -> list[str]:
-    stops = _cp_stops(evidence, world, bundle_test)
-    for replica in evidence.replicas:
-        if replica.pool_error:
-            stops.append(f"the trust pool of replica {replica.name} cannot be read: {replica.pool_error}")
-        stops += [
-            f"replica {replica.name}: its trust pool names {entry.path}, which cannot be used: {entry.error}; "
-            "mend or remove that entry first, a restart might not come up with it"
-            for entry in replica.pool
-            if entry.error
-        ]
+    stops = cp_stops(evidence, world, bundle_test)
+    if evidence.staged:
+        where = ", ".join(replica.name for replica in evidence.replicas if replica.staged)
+        stops.append(
+            f"a planned rotation is under way, the CA {evidence.cas[evidence.staged].sha256[:16]} is staged on {where}:"
+            " go on with ca_replace, or take it back with rotation_rollback"
+        )
+    stops += pool_stops(evidence)
     late = gate_module.late_leaves(evidence)
     if late:
         when = evidence.switched_at.isoformat() if evidence.switched_at else ""
@@ -467,7 +515,22 @@ def _stops(
     return list(dict.fromkeys(stops))
 
 
-def _cp_stops(evidence: Evidence, world: str, bundle_test: str | None) -> list[str]:
+def pool_stops(evidence: Evidence) -> list[str]:
+    """What is wrong with a trust pool, so that a restart might fail."""
+    stops: list[str] = []
+    for replica in evidence.replicas:
+        if replica.pool_error:
+            stops.append(f"the trust pool of replica {replica.name} cannot be read: {replica.pool_error}")
+        stops += [
+            f"replica {replica.name}: its trust pool names {entry.path}, which cannot be used: {entry.error}; "
+            "mend or remove that entry first, a restart might not come up with it"
+            for entry in replica.pool
+            if entry.error
+        ]
+    return stops
+
+
+def cp_stops(evidence: Evidence, world: str, bundle_test: str | None) -> list[str]:
     """What is wrong with the CP itself: nothing could be proven, whatever is done."""
     stops: list[str] = []
     settings = evidence.settings
@@ -505,7 +568,7 @@ def _cp_stops(evidence: Evidence, world: str, bundle_test: str | None) -> list[s
 
 
 def _unprovable(evidence: Evidence, world: str, register: tuple[str, ...]) -> list[str]:
-    if world != "W1" or not register or _bundles(evidence):
+    if world != "W1" or not register or takes_bundles(evidence):
         return []
     return [
         "no bundle is pinned, and the CP serves from the legacy CA: no registration could be proven; renew the server"

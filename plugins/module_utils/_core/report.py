@@ -24,7 +24,7 @@ from .states import STATES
 SCHEMA_VERSION = "1.0"
 
 #: What a run may be for. "drift" only looks.
-GOALS = ("drift", "open", "reregister", "close", "rotate", "rescue", "revoke")
+GOALS = ("drift", "open", "reregister", "close", "rotate", "rescue", "revoke", "replace", "rollback")
 
 
 def unfinished(plan: Plan, evidence: Evidence, goal: str) -> list[str]:
@@ -40,6 +40,13 @@ def unfinished(plan: Plan, evidence: Evidence, goal: str) -> list[str]:
         for name, found in plan.states.items()
         if found.name != "current" and name not in settled
     ]
+    if goal == "rollback":
+        return list(dict.fromkeys(rest + _not_back(plan, evidence)))
+    if goal == "replace":
+        if plan.stage or plan.activate:
+            return list(dict.fromkeys(rest + _not_replaced(plan, evidence)))
+        rest += [f"replica {name}: the pair of the CA before is still there" for name in plan.forget_previous]
+        goal = "rotate"
     if goal in {"drift", "rotate", "close"}:
         rest += not_current
     if goal == "reregister":
@@ -63,7 +70,7 @@ def unfinished(plan: Plan, evidence: Evidence, goal: str) -> list[str]:
         rest += [f"replica {name}: the grace window is not open" for name in plan.open_window]
     if goal in {"drift", "rotate", "close"}:
         rest += [
-            f"replica {replica.name}: the legacy CA is still in the trust pool ({entry.path})"
+            f"replica {replica.name}: the {_kind(entry.keys, evidence)} CA is still in the trust pool ({entry.path})"
             for replica in evidence.replicas
             for entry in replica.retirable
         ]
@@ -73,6 +80,37 @@ def unfinished(plan: Plan, evidence: Evidence, goal: str) -> list[str]:
     if goal in {"rotate", "close"}:
         rest += list(plan.gate.reasons)
     return list(dict.fromkeys(rest))
+
+
+def _kind(keys: Sequence[str], evidence: Evidence) -> str:
+    return "staged" if evidence.staged and evidence.staged in keys else "legacy"
+
+
+def _not_replaced(plan: Plan, evidence: Evidence) -> list[str]:
+    """What a planned rotation lacks before the new CA is the active one everywhere."""
+    active = evidence.cas.get(evidence.active or "")
+    what = f"the CA {active.sha256[:16]}" if active else "the active CA"
+    if plan.activation is None:
+        names = ", ".join(plan.activate)
+        return [f"the new CA {what[len('the CA ') :]} is not known to be what {names} run with: restart them"]
+    rest = [f"{what} is still the active one ({plan.phase})", *plan.activation.reasons]
+    return rest + [f"{item.node}: {item.reason}" for item in plan.activation.blocked]
+
+
+def _not_back(plan: Plan, evidence: Evidence) -> list[str]:
+    """What a rollback lacks: everything that it has still to do, and every node that answers and has no link."""
+    rest = [f"replica {name}: the CA before is not active again" for name in plan.reactivate]
+    if len({replica.active for replica in evidence.replicas if replica.active}) > 1:
+        rest.append("the replicas hold different active CAs")
+    rest += [f"replica {name}: the trust pool does not hold what nodes need" for name in plan.open_window]
+    rest += [f"replica {name}: the staged CA is still in the trust pool" for name in plan.close_window]
+    rest += [f"replica {name}: the staged pair is still there" for name in plan.unstage]
+    waived = {waiver.node for waiver in evidence.waivers}
+    return rest + [
+        f"{node.name}: {plan.states[node.name].name}, {plan.states[node.name].reason}"
+        for node in evidence.nodes
+        if not node.up and node.name not in waived
+    ]
 
 
 def _names(lines: Sequence[str]) -> list[str]:
@@ -104,6 +142,8 @@ _ACTS = {
     "flip_first": "renewing the server certificate",
     "flip": "renewing the server certificate",
     "close_window": "taking the CA out of the trust pool",
+    "activate": "making the new CA active",
+    "reactivate": "making the CA before active again",
 }
 _DIRECTIONS = {"to_cp": "the node refuses the CP", "to_node": "the CP refuses the node", "both": "a restart"}
 
@@ -113,9 +153,13 @@ def _damage(item: Damage) -> str:
 
 
 def _steps(plan: Plan, evidence: Evidence) -> list[str]:
-    steps: list[str] = []
     if evidence.settings.compromised:
         return _revoke_steps(plan)
+    if plan.stage or plan.activate:
+        return _replace_steps(plan, evidence)
+    if plan.reactivate or plan.unstage:
+        return _back_steps(plan, evidence)
+    steps: list[str] = []
     for need in plan.preserve:
         steps.append(f"place the legacy CA {_ca(evidence, need.key)} on the CP")
     if plan.open_window:
@@ -143,6 +187,50 @@ def _steps(plan: Plan, evidence: Evidence) -> list[str]:
         steps.append("when the gate opens, close the grace window again")
     if plan.narrow_pins:
         steps.append(f"narrow the pins of {_count(plan.narrow_pins)}")
+    if plan.forget_previous:
+        steps.append(f"take away the pair of the CA before: {', '.join(plan.forget_previous)}")
+    return steps
+
+
+def _replace_steps(plan: Plan, evidence: Evidence) -> list[str]:
+    """A planned rotation, from where it is to its end."""
+    steps: list[str] = []
+    new = f"the new CA {_ca(evidence, evidence.staged)}" if evidence.staged else "the new CA"
+    if plan.stage:
+        steps.append(f"have the pair of the new CA beside the active one: {', '.join(plan.stage)}")
+    if plan.stage or plan.open_window:
+        steps.append(
+            f"trust {new} and the one before in the pool, one replica at a time:"
+            f" {', '.join(plan.open_window or plan.stage)}"
+        )
+    if plan.activation is not None:
+        if plan.bundle_test:
+            steps.append(f"try on {plan.bundle_test} whether the agents take a bundle of CAs as their pin")
+        if plan.stage or plan.push_pins:
+            named = _count(plan.push_pins) if plan.push_pins and not plan.stage else "every node"
+            steps.append(f"teach {named} to trust both CAs, each proven by its heartbeat")
+        steps.append("go on only when every node has its link and would take a server certificate by the new CA")
+    steps.append(f"make {new} the active one, one replica at a time: {', '.join(plan.activate)}")
+    steps.append(f"re-register {_count(list(plan.states))}, prove, close the window behind the gate, narrow the pins")
+    return steps
+
+
+def _back_steps(plan: Plan, evidence: Evidence) -> list[str]:
+    steps: list[str] = []
+    if plan.reactivate:
+        if plan.open_window:
+            steps.append(f"trust both CAs in the pool, one replica at a time: {', '.join(plan.open_window)}")
+        steps.append(
+            f"make {_ca(evidence, plan.next_ca)} the active CA again, one replica at a time:"
+            f" {', '.join(plan.reactivate)}"
+        )
+        steps.append("then take the new CA out of every pin and every trust pool, and its pair away")
+        return steps
+    if plan.push_pins:
+        steps.append(f"take the staged CA out of the pin of {_count(plan.push_pins)}")
+    if plan.close_window:
+        steps.append(f"take it out of the trust pool, one replica at a time: {', '.join(plan.close_window)}")
+    steps.append(f"take its pair away: {', '.join(plan.unstage)}")
     return steps
 
 
@@ -168,12 +256,12 @@ def fleet_line(plan: Plan) -> str:
     return f"{len(plan.states)} nodes: {shown}" if plan.states else "no nodes"
 
 
-def gate_lines(gate: Gate) -> list[str]:
+def gate_lines(gate: Gate, closed: str = "The gate is closed: the legacy CA stays in the trust pool.") -> list[str]:
     """What a blocked gate prints: each name with its state, reason, last sign of life, leaf expiry and remedy."""
     if gate.open:
         waived = f" ({_list(gate.waived)} by waiver)" if gate.waived else ""
         return [f"The gate is open: {_count(gate.passed)} proven{waived}."]
-    lines = ["The gate is closed: the legacy CA stays in the trust pool."] + [f"- {reason}" for reason in gate.reasons]
+    lines = [closed] + [f"- {reason}" for reason in gate.reasons]
     for item in gate.blocked:
         lines.append(
             f"- {item.node}: {item.state}; {item.reason}; last seen {_when(item.last_seen)};"
@@ -181,6 +269,13 @@ def gate_lines(gate: Gate) -> list[str]:
             + (f"; {item.remedy}" if item.remedy else "")
         )
     return lines
+
+
+def activation_lines(plan: Plan) -> list[str]:
+    """Whether the staged CA may become active, as an operator reads it. Empty when that is no question any more."""
+    if plan.activation is None:
+        return []
+    return gate_lines(plan.activation, "Not ready: the active CA stays, because some node could lose its link.")
 
 
 def drift_lines(plan: Plan, evidence: Evidence) -> list[str]:
@@ -208,6 +303,8 @@ def summary_lines(plan: Plan, evidence: Evidence, document: Mapping[str, Any]) -
             else ""
         ),
     ]
+    if evidence.staged:
+        lines.append(f"Staged CA: {_ca(evidence, evidence.staged)}. Phase: {plan.phase}.")
     lines += [
         f"Negative proof: the legacy identity of {proof['node']} is {proof['after']} by {proof['replica']}"
         f" ({proof['detail']})"
@@ -224,7 +321,9 @@ def summary_lines(plan: Plan, evidence: Evidence, document: Mapping[str, Any]) -
 
 def document(plan: Plan, evidence: Evidence, *, goal: str, extra: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON document. ``extra``: what the run itself knows (run id, start, ticket, owner, negative proof, halt)."""
-    opened = [entry.since for replica in evidence.replicas for entry in replica.retirable if entry.since]
+    ours = {evidence.staged, evidence.active}
+    former = [e for r in evidence.replicas for e in r.retirable if not (e.keys and set(e.keys) <= ours)]
+    opened = [entry.since for entry in former if entry.since]
     since = min(opened) if opened else None
     legacy_leaves = [
         node.leaf_not_after for node in evidence.nodes if node.leaf_not_after and evidence.active not in node.leaf_by
@@ -258,7 +357,7 @@ def document(plan: Plan, evidence: Evidence, *, goal: str, extra: Mapping[str, A
             for key, ca in sorted(evidence.cas.items())
         ],
         "grace_window": {
-            "open": any(r.retirable for r in evidence.replicas) or bool(set(plan.needed) & evidence.pool_keys),
+            "open": bool(former) or bool(set(plan.needed) & evidence.pool_keys),
             "since": _time(since),
             "age_seconds": int((evidence.now - since).total_seconds()) if since else None,
             "last_legacy_leaf_expires": _time(max(legacy_leaves)) if legacy_leaves else None,
@@ -310,6 +409,23 @@ def document(plan: Plan, evidence: Evidence, *, goal: str, extra: Mapping[str, A
         ],
         "negative_proof": list(extra.get("negative_proof") or []),
         "revocation": revocation,
+        "replacement": _replacement(plan, evidence, goal),
+    }
+
+
+def _replacement(plan: Plan, evidence: Evidence, goal: str) -> dict[str, Any] | None:
+    """Where a planned rotation is; None where there is none."""
+    if evidence.staged is None and goal != "replace":
+        return None
+    ready = plan.activation
+    staged = evidence.cas.get(evidence.staged or "")
+    return {
+        "replaced": sorted(evidence.settings.replaced),
+        "staged": staged.sha256 if staged else None,
+        "phase": plan.phase,
+        "ready": None if ready is None else ready.open,
+        "reasons": [] if ready is None else list(ready.reasons),
+        "blocked": [] if ready is None else [{"node": item.node, "reason": item.reason} for item in ready.blocked],
     }
 
 
@@ -385,6 +501,8 @@ def _node(node: Node, plan: Plan) -> dict[str, Any]:
 def _role(key: str, evidence: Evidence) -> str:
     if key == evidence.active:
         return "active"
+    if key == evidence.staged:
+        return "staged"
     if key in evidence.outdated:
         return "expired"
     if key in evidence.refused:

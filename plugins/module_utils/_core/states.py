@@ -96,6 +96,8 @@ def state(node: Node, evidence: Evidence) -> State:
         )
     if not node.up:
         return State("stranded", link_reason(node), _stranded_remedy(node, evidence))
+    if evidence.staged and evidence.staged != evidence.active and evidence.staged in {*node.pins, *node.leaf_by}:
+        return State("ahead", "trusts the staged CA beside the active one, link up")
     active_leaf, active_pin = leaf_is_active(node, evidence.active), pins_active(node, evidence.active)
     legacy_pin = bool(frozenset(node.pins) - {evidence.active})
     if active_leaf and not active_pin:

@@ -26,6 +26,8 @@ _ACTS = {
     "rotate": (*_OPEN, *_MOVE, *_CLOSE),
     "rescue": _MOVE,
     "revoke": ("close_window", "flip", "forget_identity", *_MOVE),
+    "replace": ("stage", *_OPEN, "activate", *_MOVE, *_CLOSE, "forget_previous"),
+    "rollback": (*_OPEN, "reactivate", "bundle_test", "push_pins", "close_window", "unstage", "forget_previous"),
 }
 
 
@@ -58,13 +60,11 @@ def of(made: plan.Plan, taken: intake.Intake) -> dict[str, Any]:
     """What each act is to be done to: host names, and the public certificates that are to be written."""
     evidence = taken.evidence
     by_name = {replica.name: replica for replica in evidence.replicas}
-    bundle = [taken.pem(key) for key in plan.bundle(evidence)]
+    bundle = [taken.pem(key) for key in made.pin]
     stripped = plan.stripped(evidence, made)
-    placeable = [key for key in made.needed if key in evidence.trusted_legacy]
+    placeable = [key for key in made.place if key in evidence.cas]
     return {
-        "fetch": [
-            {"key": need.key, "holders": list(need.holders)} for need in made.preserve if need.key not in evidence.cas
-        ],
+        "fetch": [{"key": need.key, "holders": list(need.holders)} for need in made.fetch],
         "open_window": list(made.open_window),
         "place": {
             name: [
@@ -82,8 +82,9 @@ def of(made: plan.Plan, taken: intake.Intake) -> dict[str, Any]:
         "retire": {name: list(paths) for name, paths in made.retire.items()},
         "bundle_test": [made.bundle_test] if made.bundle_test else [],
         "bundle": bundle,
-        # In W1 the first certificate is the one that the agents know already: only the other order is a test.
-        "test_bundle": bundle[::-1] if made.world == "W1" else bundle,
+        # In W1, and before a planned rotation, the first certificate is the one that the agents know already: only the
+        # other order is a test.
+        "test_bundle": bundle[::-1] if made.world == "W1" or evidence.staged else bundle,
         "registration_pin": [taken.pem(key) for key in plan.registration_pin(evidence, made.world)],
         "push_pins": list(made.push_pins),
         "keep_identity": list(made.keep_identity),
@@ -92,6 +93,14 @@ def of(made: plan.Plan, taken: intake.Intake) -> dict[str, Any]:
         "flip": list(made.flip),
         "flip_first": list(made.flip) if evidence.settings.flip_possible and made.flip_first else [],
         "flip_now": list(made.flip) if evidence.settings.flip_possible else [],
+        "stage": list(made.stage),
+        "activate": list(made.activate),
+        "reactivate": list(made.reactivate),
+        "unstage": list(made.unstage),
+        "forget_previous": list(made.forget_previous),
+        "next_ca": evidence.cas[made.next_ca].sha256 if made.next_ca and made.next_ca in evidence.cas else "",
+        "server_sample": taken.server_sample,
+        "leaves_marked": taken.leaves_marked,
         "narrow_pins": list(made.narrow_pins),
         "narrow_now": list(made.narrow_pins) if stripped else [],
         "forget_identity": [node.name for node in evidence.nodes if node.kept_identity] if stripped else [],

@@ -21,6 +21,8 @@ from datetime import datetime
 from .certificates import Bundle, Certificate, normalise_fingerprint, signed_by
 
 _SHOWN = 5
+_BROKEN_HASHES = frozenset(("md5", "sha1"))
+_SERVER_USAGES = frozenset(("1.3.6.1.5.5.7.3.1", "2.5.29.37.0"))  # serverAuth, anyExtendedKeyUsage
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,24 @@ def serving_world(
         if by_active or by_legacy:
             return "W4" if by_active and by_legacy else "W2" if by_active else "W1"
     return "W3"
+
+
+def refused_by_go(
+    which: str, *, names: Sequence[str] | None, usages: Collection[str] | None, signature_hash: str | None
+) -> list[str]:
+    """Why a node in Go does not take a certificate of a server's chain, whatever OpenSSL makes of it. Empty: it does.
+
+    ``which`` names it. ``names``: its subject alternative names, ``usages``: its extended key usages as dotted object
+    identifiers (None: the extension is missing), ``signature_hash``: None where no signature counts, as on a root.
+    """
+    reasons = []
+    if not names:
+        reasons.append(f"{which} has no subject alternative name")
+    if signature_hash in _BROKEN_HASHES:
+        reasons.append(f"{which} is signed with {str(signature_hash).upper()}")
+    if usages is not None and not _SERVER_USAGES & set(usages):
+        reasons.append(f"the extended key usage of {which} is not that of a server")
+    return reasons
 
 
 def preflight_table(cas: Iterable[Certificate], leaves: Iterable[Certificate] = ()) -> list[PreflightRow]:

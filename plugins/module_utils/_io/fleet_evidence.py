@@ -37,6 +37,12 @@ def variables(hostvars: t.Any, host: str) -> t.Mapping[str, t.Any]:
     return found
 
 
+def result(hostvars: t.Any, host: str, variable: str) -> dict[str, t.Any]:
+    """All that a task registered for a host; an empty mapping when there is nothing."""
+    found = variables(hostvars, host).get(variable)
+    return dict(found) if isinstance(found, t.Mapping) else {}
+
+
 def registered(hostvars: t.Any, host: str, variable: str, part: str) -> dict[str, t.Any]:
     """One part of what a task registered for a host; an empty mapping when there is nothing."""
     result = variables(hostvars, host).get(variable)
@@ -96,7 +102,7 @@ def raw_evidence(options: Options, hostvars: t.Any) -> Raw:
         registry=registry or None,
         claims=claims,
         identities={name: identity(hostvars, name) for name in nodes},
-        named=frozenset(normalise_fingerprint(text) for text in options["legacy_fingerprints"]),
+        named=frozenset(normalise_fingerprint(t) for t in [*options["legacy_fingerprints"], *options["replaced"]]),
         retirable_paths=tuple(options["retirable_paths"]),
         quorum=options["legacy_quorum"],
         heartbeat_interval=durations.parse(options["heartbeat_interval"], "heartbeat_interval"),
@@ -121,6 +127,8 @@ def settings(options: Options) -> Settings:
         rescued=frozenset(options["rescued"]),
         compromised=frozenset(normalise_fingerprint(text) for text in options["compromised"]),
         compromised_at=parse_time(options["compromised_at"], "compromised_at"),
+        replaced=frozenset(normalise_fingerprint(text) for text in options["replaced"]),
+        bridged=options["bridged"],
     )
 
 

@@ -38,6 +38,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "timeout": {"type": "int", "default": 15},
     "probe_request": {"type": "str"},
     "cas": {"type": "list", "elements": "str", "default": []},
+    "server_sample": {"type": "str"},
     "os_status_path": {"type": "str", "default": "/api/auth/cp-status"},
     "os_status_query": {"type": "str", "default": "connected"},
     "os_needs_registration_query": {"type": "str"},
@@ -53,10 +54,13 @@ MAX_RESULT = 2048
 _DETAIL = 160
 _TOOL = 40
 # What is of no use when it is cut.
-_WHOLE = frozenset(("der", "sha256", "not_before", "not_after", "to_cp", "to_node", "status", "http", "openssl"))
+_WHOLE = frozenset(
+    ("der", "sha256", "not_before", "not_after", "to_cp", "to_node", "verdict", "status", "http", "openssl")
+)
 
 _SCRIPT = (
     scripts.PROBE
+    + scripts.SAMPLE
     + scripts.LOG
     + scripts.HTTP
     + scripts.STATUS
@@ -67,6 +71,7 @@ qz_file leaf "$o_cert_path"
 [ ! -r "$o_kept_dir/client.key" ] || qz_put kept 1
 if qz_have openssl; then qz_put openssl "$(openssl version 2>&1)"; fi
 if [ -n "$o_address" ]; then qz_probe; fi
+if [ -n "$o_sample" ]; then qz_sample; fi
 qz_log
 qz_agent
 qz_put clock.end "$(date +%s.%N)"
@@ -130,6 +135,7 @@ def script_variables(options: t.Mapping[str, t.Any]) -> tuple[dict[str, str], di
         o_hold_long=f"{4 * options['hold']:g}",
         o_probe_timeout=str(max(options["timeout"], int(4 * options["hold"]) + 2)),
         o_probe_request=(options.get("probe_request") or "").replace("\\r", "\r").replace("\\n", "\n"),
+        o_sample=(options.get("server_sample") or "") if trust == "pin" else "",
         o_log_command=options.get("log_command") or "",
         o_log_glob="*" + "*".join(words) + "*",
         o_log_timeout=str(options["timeout"]),
@@ -186,6 +192,7 @@ def evidence(
         "pin": pin,
         "leaf": leaf,
         "handshake": _handshake(answer, options),
+        "sample": _sample(answer),
         "agent": os_api.agent_view(answer, options),
         "log": _log(answer),
         "clock_skew": _skew(answer, before, after),
@@ -208,6 +215,7 @@ def nothing(error: str, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         "pin": {"sha256": [], "form": "", "error": "not read"},
         "leaf": _no_leaf("not read"),
         "handshake": _handshake(empty, options),
+        "sample": _sample(empty),
         "agent": {"status": "unknown", "needs_registration": None, "detail": ""},
         "log": {"symptom_count": None, "error": "not read"},
         "clock_skew": None,
@@ -292,7 +300,11 @@ def _leaf(answer: Answer, known: t.Sequence[Certificate]) -> dict[str, t.Any]:
 def _handshake(answer: Answer, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     address = (options.get("address") or "").strip()
     name = (options.get("server_name") or address.rpartition(":")[0].strip("[]")).strip()
-    shaken: dict[str, t.Any] = {"address": address, "server_name": name}
+    shaken: dict[str, t.Any] = {
+        "address": address,
+        "server_name": name,
+        "trust": str(options.get("server_trust") or "pin")[:_TOOL],
+    }
     why = answer.text("handshake.error") or ("no address given" if not address else "not tried")
     if "handshake" not in answer.sections:
         return {**shaken, "to_cp": "unknown", "to_cp_detail": why, "to_node": "unknown", "to_node_detail": why}
@@ -307,6 +319,19 @@ def _handshake(answer: Answer, options: t.Mapping[str, t.Any]) -> dict[str, t.An
         "to_cp_detail": first.to_cp_detail,
         "to_node": to_node,
         "to_node_detail": detail,
+    }
+
+
+def _sample(answer: Answer) -> dict[str, t.Any]:
+    """Whether the node would take a server certificate by the staged CA. "unknown" when it was not asked."""
+    code = answer.number("sample.rc")
+    if code is None:
+        return {"verdict": "unknown", "detail": ""}
+    # The lines with the reason: "error 20 at 0 depth lookup: ..."
+    said = [line for line in answer.text("sample").splitlines() if "error" in line.lower()]
+    return {
+        "verdict": "ok" if code == 0 else "refused",
+        "detail": "" if code == 0 else " ".join(" ".join(said).split()),
     }
 
 

@@ -18,9 +18,9 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from .._core import certificates, pool
+from .._core import certificates, mounts, pool
 from .._core.errors import HostError, InputError, RotationError, Unreachable
-from . import logs, tls_probe
+from . import logs, pairs, tls_probe
 from .action import rfc3339, utc_now
 from .host import Answer, Host, whole
 
@@ -34,6 +34,8 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "variable": {"type": "str", "default": "CC_TRUST_ADDITIONAL_CA_CERTS"},
     "auto_ca_gen_variable": {"type": "str", "default": "CC_ALLOW_AUTO_CA_GEN"},
     "legacy_dir": {"type": "str"},
+    "staged_dir": {"type": "str"},
+    "previous_dir": {"type": "str"},
     "log_command": {"type": "str"},
     "grace_log_pattern": {"type": "str", "default": DEFAULT_GRACE_PATTERN},
     "boot_pattern": {"type": "str", "default": logs.DEFAULT_BOOT_PATTERN},
@@ -44,6 +46,11 @@ ARGUMENT_SPEC: dict[str, Any] = {
 _ENV_PROBLEMS = {
     "missing": "no such file",
     "directory": "is a directory",
+    "unreadable": "permission denied; is become missing?",
+}
+_STORAGE_PROBLEMS = {
+    "missing": "no such file",
+    "file": "is not a directory",
     "unreadable": "permission denied; is become missing?",
 }
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -83,8 +90,51 @@ qz_n=0
 for qz_f in "$legacy_dir"/*.crt "$legacy_dir"/*.pem "$certs_dir"/ca.crt.old*; do
   if [ -f "$qz_f" ] && [ "$qz_n" -lt @ENTRIES@ ]; then qz_n=$((qz_n + 1)); qz_cert "legacy.$qz_n" "$qz_f"; fi
 done
+if [ "$certs_dir" != /nonexistent ]; then qz_storage; fi
 if [ -n "$log_command" ]; then qz_read_log; fi
+# Of a planned rotation. Keys are compared on the host, and only while there is one.
+for qz_n in staged previous; do
+  if [ "$qz_n" = staged ]; then qz_f=$staged_dir; else qz_f=$previous_dir; fi
+  if [ -n "$qz_f" ] && [ -d "$qz_f" ]; then
+    qz_pair_info "$qz_n" "$qz_f"
+    if qz_is_pair "$certs_dir"; then qz_put active.matches 1; else qz_put active.matches 0; fi
+  fi
+done
 return 0
+"""
+
+# What the prevention rules ask of the host: modes, owners and names. Of a file with a key only its name travels.
+_STORAGE = r"""
+qz_storage() {
+  if [ -e /.dockerenv ] || [ -e /run/.containerenv ] || [ -n "$KUBERNETES_SERVICE_HOST" ]; then
+    qz_put storage.container yes
+  fi
+  if [ -d "$certs_dir/" ]; then
+    qz_put storage.mode "$(stat -L -c '%a %U' -- "$certs_dir" 2>/dev/null)"
+    qz_mount=$(stat -L -c %m -- "$certs_dir" 2>/dev/null)
+    qz_put storage.mount "$qz_mount"
+    # /proc/self/mountinfo has blanks in octal. Of several mounts at one place the last one is seen.
+    qz_mount=$(printf '%s' "$qz_mount" | sed 's/ /\\040/g')
+    while read -r qz_f1 qz_f2 qz_f3 qz_f4 qz_f5 qz_f6; do
+      [ "$qz_f5" != "$qz_mount" ] || printf '%s %s %s %s %s %s\n' "$qz_f1" "$qz_f2" "$qz_f3" "$qz_f4" "$qz_f5" "$qz_f6"
+    done 2>/dev/null </proc/self/mountinfo | tail -n 1 | qz_emit storage.mounts
+    if [ -e "$certs_dir/ca.key" ]; then
+      qz_put storage.key "$(stat -L -c '%a %U' -- "$certs_dir/ca.key" 2>/dev/null)"
+    elif [ ! -x "$certs_dir/" ]; then qz_put storage.key_error unreadable
+    else qz_put storage.key_error missing; fi
+  elif [ -e "$certs_dir" ]; then qz_put storage.error file
+  elif [ -d "${certs_dir%/*}/" ] && [ ! -x "${certs_dir%/*}/" ]; then qz_put storage.error unreadable
+  else qz_put storage.error missing; fi
+  if [ -d "$legacy_dir/" ] && { [ ! -r "$legacy_dir/" ] || [ ! -x "$legacy_dir/" ]; }; then
+    qz_put storage.copies_error unreadable
+  fi
+  qz_n=0
+  for qz_f in "$legacy_dir"/* "$legacy_dir"/.[!.]*; do
+    [ -f "$qz_f" ] && [ "$qz_n" -lt @ENTRIES@ ] || continue
+    if [ ! -r "$qz_f" ]; then qz_put storage.copies_error unreadable
+    elif grep -q 'PRIVATE KEY-----' "$qz_f" 2>/dev/null; then qz_n=$((qz_n + 1)); qz_put "copy.$qz_n" "$qz_f"; fi
+  done
+}
 """
 
 _MORE_FILES = r"""
@@ -122,6 +172,8 @@ def _fail(result: dict[str, Any], error: RotationError) -> None:
     result["reachable"] = not isinstance(error, Unreachable)
     result["error"] = result["active_ca_error"] = str(error)
     result["pool"]["error"] = result["boot"]["error"] = str(error)
+    result["storage"]["error"] = result["storage"]["key"]["error"] = str(error)
+    result["storage"]["key_copies_error"] = str(error)
 
 
 def _nothing(name: str, address: str) -> dict[str, Any]:
@@ -139,10 +191,25 @@ def _nothing(name: str, address: str) -> dict[str, Any]:
         "active_ca": None,
         "active_ca_error": "",
         "pool": {"raw": None, "entries": [], "line": None, "error": ""},
+        "active_key_matches": None,
         "legacy_dir": [],
         "ours": [],
+        "staged": None,
+        "previous": None,
         "boot": {"loaded_count": None, "since_boot": False, "error": ""},
         "auto_ca_gen": None,
+        "storage": {
+            "path": "",
+            "error": "",
+            "mount": "",
+            "file_system": "",
+            "container": False,
+            "mode": "",
+            "owner": "",
+            "key": {"path": "", "mode": "", "owner": "", "error": ""},
+            "key_copies": [],
+            "key_copies_error": "",
+        },
     }
 
 
@@ -175,19 +242,33 @@ def _files(host: Host, result: dict[str, Any], options: Mapping[str, Any]) -> No
             raise InputError(f"{key} should be the name of an environment variable, found {options[key]!r}")
     patterns = {key: logs.pattern(options[key], key) for key in ("grace_log_pattern", "boot_pattern")}
     log_timeout = max(1, int(options["timeout"]))
-    names = ("certs_dir", "env_file", "legacy_dir", "log_command", "variable", "auto_ca_gen_variable")
+    names = (
+        "certs_dir",
+        "env_file",
+        "legacy_dir",
+        "staged_dir",
+        "previous_dir",
+        "log_command",
+        "variable",
+        "auto_ca_gen_variable",
+    )
     variables = {name: str(options[name] or "") for name in names}
-    for name in ("certs_dir", "legacy_dir"):
+    for name in ("certs_dir", "legacy_dir", "staged_dir", "previous_dir"):
         variables[name] = variables[name].rstrip("/") or variables[name]
-    body = _CERT_FILE + logs.SCRIPT + _FILES.replace("@ENTRIES@", str(_ENTRIES_LIMIT))
+    body = _CERT_FILE + pairs.INFO + logs.SCRIPT + (_STORAGE + _FILES).replace("@ENTRIES@", str(_ENTRIES_LIMIT))
     answer = host.run(body, {**variables, "log_timeout": str(log_timeout)}, timeout=60 + log_timeout)
     result["ours"] = [f"{variables['legacy_dir']}/"] if variables["legacy_dir"] else []
     if variables["certs_dir"]:
         result["ours"].append(f"{variables['certs_dir']}/ca.crt.old")
         _active(result, answer)
+        result["storage"] = _storage(answer, variables["certs_dir"], variables["legacy_dir"])
     if variables["env_file"]:
         _pool(host, result, answer, variables)
     result["legacy_dir"] = _numbered(answer, "legacy")
+    for name in ("staged", "previous"):
+        result[name] = _pair(answer, name)
+    matches = answer.text("active.matches")
+    result["active_key_matches"] = matches == "1" if matches else None
     if variables["log_command"]:
         result["boot"] = _boot(answer, patterns["grace_log_pattern"], patterns["boot_pattern"], log_timeout)
 
@@ -215,6 +296,21 @@ def _active(result: dict[str, Any], answer: Answer) -> None:
     if found:
         # A server that loads the pair takes the first certificate of the file as its own.
         result["active_ca"] = {**found[0].as_dict(), "pem": found[0].pem()}
+
+
+def _pair(answer: Answer, name: str) -> dict[str, Any] | None:
+    """A pair beside the active one; None: nothing is there."""
+    if answer.text(f"{name}.error") in ("", "missing") and name not in answer.sections:
+        return None
+    found, error = _certificates(answer, name)
+    sample, _unused = _certificates(answer, f"{name}.sample")
+    return {
+        "pem": found[0].pem() if found else "",
+        "sha256": found[0].sha256 if found else "",
+        "usable": answer.text(f"{name}.matches") == "1",
+        "sample": sample[0].pem() if sample else "",
+        "error": error,
+    }
 
 
 def _entry(answer: Answer, name: str) -> dict[str, Any]:
@@ -266,7 +362,54 @@ def _pool(host: Host, result: dict[str, Any], answer: Answer, variables: Mapping
         # The shell there splits the value in a simpler way than the parser here: rare, and worth a second look.
         again = host.run(_CERT_FILE + _MORE_FILES, {"paths": "\n".join(missed)})
         known.update({entry["path"]: entry for entry in _numbered(again, "pool")})
+        copies = {*result["storage"]["key_copies"], *_with_key(again)}
+        result["storage"]["key_copies"] = sorted(copies)
     result["pool"]["entries"] = [known[entry] for entry in wanted if entry in known]
+
+
+def _storage(answer: Answer, certs_dir: str, legacy_dir: str) -> dict[str, Any]:
+    """Where the certificates of the host lie, who may touch them, and which other files hold a private key."""
+    mode, _blank, owner = answer.text("storage.mode").partition(" ")
+    key_mode, _blank, key_owner = answer.text("storage.key").partition(" ")
+    key = f"{certs_dir}/ca.key"
+    problem = _STORAGE_PROBLEMS.get(answer.text("storage.error"), "")
+    key_problem = _STORAGE_PROBLEMS.get(answer.text("storage.key_error"), "")
+    hidden = bool(answer.text("storage.copies_error"))
+    mount = answer.text("storage.mount")
+    copied = {answer.text(name) for name in answer.sections if name.startswith("copy.")}
+    return {
+        "path": certs_dir,
+        "error": f"{certs_dir}: {problem}" if problem else "",
+        "mount": mount,
+        "file_system": mounts.file_system(answer.text("storage.mounts"), mount),
+        "container": bool(answer.text("storage.container")),
+        "mode": mode,
+        "owner": owner,
+        "key": {
+            "path": key,
+            "mode": key_mode,
+            "owner": key_owner,
+            "error": f"{key}: {key_problem}" if key_problem else f"{certs_dir}: {problem}" if problem else "",
+        },
+        "key_copies": sorted(copied | _with_key(answer)),
+        "key_copies_error": f"{legacy_dir}: a file in it may not be read; is become missing?" if hidden else "",
+    }
+
+
+def _with_key(answer: Answer) -> set[str]:
+    """The certificate files of an answer in which there is a private key too."""
+    found = set()
+    for name in {key.rpartition(".")[0] for key in answer.sections if key.endswith(".path")}:
+        if answer.text(f"{name}.error") == "key" or _private(answer.sections.get(name, b"")):
+            found.add(answer.text(f"{name}.path"))
+    return found
+
+
+def _private(content: bytes) -> bool:
+    try:
+        return certificates.parse_bundle(content).has_private_key
+    except RotationError:
+        return False
 
 
 def _lines(text: str) -> list[tuple[int, str]]:

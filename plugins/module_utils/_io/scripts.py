@@ -67,6 +67,24 @@ qz_probe() {
 }
 """
 
+# --- the next server certificate ----------------------------------------------------------------------------
+#
+# Whether the node's own openssl, with nothing but its pin, would take a server certificate by a CA that does not serve
+# yet. Only what the pin file holds may help: neither a directory nor a store of the system's.
+SAMPLE = r"""
+qz_sample() {
+  set -- openssl verify -CAfile "$o_ca_path" -no-CApath -purpose sslserver
+  case $(openssl version 2>/dev/null) in "OpenSSL 1."* | LibreSSL*) ;; *) set -- "$@" -no-CAstore ;; esac
+  case $o_server_kind in
+    ip) set -- "$@" -verify_ip "$o_server_name" ;;
+    *) set -- "$@" -verify_hostname "$o_server_name" ;;
+  esac
+  qz_out=$(printf '%s' "$o_sample" | timeout "$o_probe_timeout" "$@" 2>&1)
+  qz_put sample.rc "$?"
+  qz_put sample "$qz_out"
+}
+"""
+
 # --- the log ------------------------------------------------------------------------------------------------
 #
 # Counted on the node: a log line may hold anything, and thousands of them would travel for one number. o_log_glob

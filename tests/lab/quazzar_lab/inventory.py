@@ -78,13 +78,19 @@ def _node(layout: Layout, options: Options, lab: dict[str, Any], node: dict[str,
 
 def _replica(layout: Layout, options: Options, name: str) -> dict[str, Any]:
     log = shlex.quote(str(layout.logs / f"{name}.boot.log"))
-    return {
+    certs = layout.certs(name, options)
+    own = "" if options.get("certs_volume") == "shared" else f"-{name}"
+    # Only a CP of world W4 sends a further certificate along.
+    bridge = {"quazzar_cp_bridge_path": str(layout.cp / "bridge/bridge.crt")} if options.get("world") == "W4" else {}
+    return bridge | {
         "ansible_connection": "local",
+        "quazzar_staged_ca_dir": str(layout.cp / f"staged{own}"),
+        "quazzar_previous_ca_dir": str(layout.cp / f"previous{own}"),
         "quazzar_cp_env_file": str(layout.env_file(name, options)),
         "quazzar_cp_restart_command": lab_command(layout, "restart", name),
         "quazzar_cp_flip_command": lab_command(layout, "flip", name),
         "quazzar_cp_log_command": f"cat {log}",
-        "quazzar_cp_certs_dir": str(layout.certs(name, options)),
+        "quazzar_cp_certs_dir": str(certs),
         "quazzar_legacy_ca_dir": str(layout.root / options.get("legacy_dir")),
     }
 

@@ -138,4 +138,24 @@ WORLDS = {
         "window": Phase("bridged", "new+old"),
         "strip": Phase("bridged", "new"),
     },
+    # planned rotations: "window" is the time from the staging of the new CA on
+    "W1 planned": {
+        "before": Phase("old", "old"),
+        "window": Phase("old", "old+new"),
+        "active": Phase("old", "new+old"),
+        "flip": Phase("new", "new+old"),
+        "strip": Phase("new", "new"),
+    },
+    "W2 planned": {
+        "before": Phase("old", "old"),
+        "window": Phase("old", "old+new"),
+        "active": Phase("new", "new+old"),
+        "strip": Phase("new", "new"),
+    },
+    "W4 planned": {
+        "before": Phase("old", "old"),
+        "window": Phase("old", "old+new"),
+        "active": Phase("bridged", "new+old"),
+        "strip": Phase("bridged", "new"),
+    },
 }

@@ -21,7 +21,9 @@ from ansible.plugins.loader import connection_loader
 from ansible.template import Templar
 
 from ansible_collections.quazzar.ca_rotation.plugins.action import (
+    ca_backup,
     ca_info,
+    ca_pair,
     kept_identity,
     node_info,
     node_registration,
@@ -31,7 +33,9 @@ from ansible_collections.quazzar.ca_rotation.plugins.action import (
 )
 
 ACTIONS = {
+    "ca_backup": ca_backup,
     "ca_info": ca_info,
+    "ca_pair": ca_pair,
     "kept_identity": kept_identity,
     "node_info": node_info,
     "node_registration": node_registration,

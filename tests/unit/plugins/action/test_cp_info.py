@@ -5,10 +5,15 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
+import pwd
+import shutil
+import tempfile
 import typing as t
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -172,6 +177,37 @@ def test_a_key_in_a_legacy_file_never_travels(cp: Cp, monkeypatch: pytest.Monkey
     assert all(b"hunter22" not in content for answer in answers for content in answer.sections.values())
 
 
+def test_pairs_beside_the_active_one_are_told_and_their_keys_only_compared(
+    cp: Cp, tmp_path: pathlib.Path, make_ca: t.Any, make_leaf: t.Any
+) -> None:
+    staged, previous = tmp_path / "staged", tmp_path / "previous"
+    dirs = {"staged_dir": f"{staged}/", "previous_dir": str(previous)}
+    found = cp.read(**dirs)
+    assert (found["staged"], found["previous"], found["active_key_matches"]) == (None, None, None)
+
+    new, old = make_ca(), make_ca("Old CA")
+    new.write(staged, "ca")
+    sample = make_leaf(new, names=["cp.test"])
+    (staged / "server-sample.crt").write_bytes(sample.pem)
+    old.write(previous, "ca")
+    found = cp.read(**dirs)
+    assert found["staged"] == {
+        "pem": new.cert.pem(), "sha256": new.cert.sha256, "usable": True, "sample": sample.cert.pem(), "error": "",
+    }  # fmt: skip
+    assert found["previous"]["sha256"] == old.cert.sha256 and found["previous"]["sample"] == ""
+    assert found["active_key_matches"] is True
+
+    # halves and strangers
+    (staged / "ca.key").unlink()
+    (previous / "ca.key").write_bytes(new.key_pem)
+    (cp.certs / "ca.key").write_bytes(new.key_pem)
+    found = cp.read(**dirs)
+    assert not found["staged"]["usable"] and not found["previous"]["usable"]
+    assert found["active_key_matches"] is False
+    (staged / "ca.crt").write_bytes(new.pem + new.key_pem)
+    assert "there is a private key in it, so it was not read" in cp.read(**dirs)["staged"]["error"]
+
+
 @pytest.mark.parametrize(("kind", "words"), [("missing", "no such file"), ("directory", "is a directory")])
 def test_an_unusable_environment_file_says_why(cp: Cp, kind: str, words: str) -> None:
     cp.env.unlink()
@@ -254,6 +290,8 @@ def test_an_unreachable_host_as_data_keeps_the_shape(cp: Cp) -> None:
     found = act(Lost, cp.args(tolerate=True))["replica"]
     assert found["reachable"] is False and found["error"] == "cp1: no route"
     assert found["active_ca_error"] == found["pool"]["error"] == found["boot"]["error"] == "cp1: no route"
+    storage = found["storage"]
+    assert storage["error"] == storage["key"]["error"] == storage["key_copies_error"] == "cp1: no route"
     assert set(found) == set(cp.read())
 
 
@@ -267,6 +305,89 @@ def test_only_the_listener_needs_no_host() -> None:
     found = act(Lost, {"address": "127.0.0.1:1", "timeout": 5})["replica"]
     assert found["listening"] is False and "refused" in found["listener_error"]
     assert found["reachable"] is True
+
+
+def mounted(path: pathlib.Path) -> tuple[str, str]:
+    """Where the file system of a path is mounted, and its type, as the kernel says it."""
+    place = path.resolve()
+    while not os.path.ismount(place):
+        place = place.parent
+    rows = [line.split() for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()]
+    return str(place), [row[row.index("-") + 1] for row in rows if row[4] == str(place)][-1]
+
+
+def test_where_the_certificates_lie_and_who_may_touch_them(cp: Cp) -> None:
+    cp.certs.chmod(0o750)
+    (cp.certs / "ca.key").chmod(0o640)
+    owner = pwd.getpwuid(os.getuid()).pw_name
+    mount, kind = mounted(cp.certs)
+    found = cp.read()["storage"]
+    container = found.pop("container")
+    assert found == {
+        "path": str(cp.certs),
+        "error": "",
+        "mount": mount,
+        "file_system": kind,
+        "mode": "750",
+        "owner": owner,
+        "key": {"path": f"{cp.certs}/ca.key", "mode": "640", "owner": owner, "error": ""},
+        "key_copies": [],
+        "key_copies_error": "",
+    }
+    assert container == any(os.path.exists(mark) for mark in ("/.dockerenv", "/run/.containerenv"))
+
+
+def test_a_directory_behind_a_link_is_where_it_really_is(cp: Cp) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
+        real = pathlib.Path(memory) / "with blank"
+        shutil.copytree(cp.certs, real)
+        shutil.rmtree(cp.certs)
+        cp.certs.symlink_to(real)
+        found = cp.read()["storage"]
+    assert (found["mount"], found["file_system"]) == ("/dev/shm", "tmpfs")
+
+
+def test_a_directory_that_is_not_there(cp: Cp) -> None:
+    gone = str(cp.certs) + "-gone"
+    found = cp.read(certs_dir=gone)["storage"]
+    assert found["error"] == found["key"]["error"] == f"{gone}: no such file"
+    assert (found["mount"], found["mode"], found["key"]["mode"]) == ("", "", "")
+    found = cp.read(certs_dir=str(cp.env))["storage"]
+    assert found["error"] == f"{cp.env}: is not a directory"
+    (cp.certs / "ca.key").unlink()
+    assert cp.read()["storage"]["key"]["error"] == f"{cp.certs}/ca.key: no such file"
+    assert cp.read(certs_dir="")["storage"] == replica._nothing("x", "")["storage"]
+
+
+def test_every_copy_of_a_key_is_named_and_none_travels(
+    cp: Cp, tmp_path: pathlib.Path, make_ca: t.Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, pem = _bytes(cp.ca.key_pem), _bytes(cp.ca.pem)
+    old = make_ca()
+    (cp.legacy / "old.crt").write_bytes(_bytes(old.pem))
+    (cp.legacy / "ca.key").write_bytes(key)
+    (cp.legacy / ".hidden").write_bytes(b"text before\n" + key)
+    (cp.legacy / "pair.pem").write_bytes(pem + key)
+    (cp.certs / "ca.crt.old").write_bytes(pem + key)
+    der = tmp_path / "old.der"
+    der.write_bytes(old.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()))
+    odd, elsewhere = tmp_path / "with # mark.pem", tmp_path / "pool.pem"
+    odd.write_bytes(pem + key)
+    elsewhere.write_bytes(pem + key)
+    cp.env.write_text(f"CC_TRUST_ADDITIONAL_CA_CERTS='{elsewhere},{odd},{der},{cp.legacy}/old.crt'\n")
+    answers: list[t.Any] = []
+    original = host_module.Host.run
+
+    def run(self: t.Any, *args: t.Any, **more: t.Any) -> t.Any:
+        answers.append(original(self, *args, **more))
+        return answers[-1]
+
+    monkeypatch.setattr(host_module.Host, "run", run)
+    found = cp.read()["storage"]
+    inside = [cp.legacy / name for name in ("ca.key", ".hidden", "pair.pem")]
+    copies = [*inside, cp.certs / "ca.crt.old", elsewhere, odd, der]
+    assert found["key_copies"] == sorted(str(path) for path in copies)
+    assert all(b"PRIVATE" not in content for answer in answers for content in answer.sections.values())
 
 
 @settings(max_examples=50, deadline=None)

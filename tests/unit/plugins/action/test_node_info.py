@@ -112,6 +112,24 @@ def test_another_trust_than_the_pin(tmp_path, cas, make_leaf, node_dir):
     assert "cannot be read" in look(node_dir, listener, server_trust="/no/such")["handshake"]["to_cp_detail"]
 
 
+def test_a_sample_of_the_next_server_certificate_is_tried_with_nothing_but_the_pin(tmp_path, cas, make_leaf, node_dir):
+    listener = Listener(tmp_path, server(cas, make_leaf, "old"), [cas["old"]])
+    sample = server(cas, make_leaf, "new").pem.decode()
+    assert look(node_dir, listener)["sample"] == {"verdict": "unknown", "detail": ""}
+    refused = look(node_dir, listener, server_sample=sample)["sample"]
+    assert refused["verdict"] == "refused" and "error" in refused["detail"]
+    (node_dir / "ca.crt").write_bytes(cas["old"].pem + cas["new"].pem)
+    assert look(node_dir, listener, server_sample=sample)["sample"] == {"verdict": "ok", "detail": ""}
+    # another name, a client's certificate
+    other = look(node_dir, listener, server_sample=sample, server_name="other.test")["sample"]
+    assert other["verdict"] == "refused" and "hostname mismatch" in other["detail"]
+    client = look(node_dir, listener, server_sample=make_leaf(cas["new"]).pem.decode())["sample"]
+    assert client["verdict"] == "refused"
+    # where the pin is not what it verifies by there is nothing to try
+    elsewhere = look(node_dir, listener, server_sample=sample, server_trust=str(node_dir / "ca.crt"))["sample"]
+    assert elsewhere["verdict"] == "unknown"
+
+
 def test_nobody_listens(node_dir):
     node = look(node_dir, address="127.0.0.1:1", server_name="cp.test")
     assert (node["handshake"]["to_cp"], node["handshake"]["to_node"]) == ("unknown", "unknown")

@@ -108,6 +108,14 @@ def evidence(*nodes: Node, **more: t.Any) -> Evidence:
     return Evidence(nodes=nodes, **fields)
 
 
+def taken(seen: Evidence) -> t.Any:
+    """What intake hands on, where each CA's certificate is just its key."""
+    catalogue = types.SimpleNamespace(certificates=lambda: ())
+    return types.SimpleNamespace(
+        evidence=seen, pem=lambda key: key, catalogue=catalogue, server_sample="", leaves_marked=True
+    )
+
+
 @dataclass
 class SimNode:
     name: str
@@ -208,12 +216,7 @@ class World:
     def planned(self) -> tuple[Evidence, plan.Plan, dict[str, t.Any]]:
         seen = self.evidence()
         made = plan.make(seen)
-        taken = types.SimpleNamespace(
-            evidence=seen,
-            pem=lambda key: key,
-            catalogue=types.SimpleNamespace(certificates=lambda: ()),
-        )
-        return seen, made, targets.of(made, t.cast(t.Any, taken))
+        return seen, made, targets.of(made, taken(seen))
 
     def apply(self, act: str, made: plan.Plan, targets: dict[str, t.Any]) -> list[str]:
         """Do one kind of act as the roles do it. Returns the hosts to which it was done."""

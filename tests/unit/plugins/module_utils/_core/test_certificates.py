@@ -359,3 +359,11 @@ def test_without_cryptography_the_file_imports_and_says_what_is_missing():
         [sys.executable, "-c", script], stdout=subprocess.PIPE, check=True, encoding="utf-8", env=environment
     )
     assert "cryptography is needed" in done.stdout
+
+
+def test_what_a_certificate_says_it_is_for():
+    server = minting.make_leaf(CA, "cp", names=["cp.example.com", "192.0.2.1", "2001:db8::1"])
+    names = ("cp.example.com", "192.0.2.1", "2001:db8::1")
+    assert certificates.purpose(server.cert) == certificates.Purpose(names, ("1.3.6.1.5.5.7.3.1",))
+    assert certificates.purpose(LEAF.cert) == certificates.Purpose(None, ("1.3.6.1.5.5.7.3.2",))
+    assert certificates.purpose(CA.cert) == certificates.Purpose(None, None)

@@ -442,6 +442,27 @@ class TestRescue:
         revoked = replace(seen, settings=Settings(compromised=frozenset({OLD})))
         assert plan.make_revoke(revoked).register == ("n1",)
 
+    def test_a_pin_keeps_what_the_control_panel_is_verified_by(self) -> None:
+        """After a rescue in W1 no leaf proves the legacy CA any more, and the CP serves from it still."""
+        both = {"pins": (OLD, ACTIVE), "server_trust": "pin"}
+        seen = evidence(node("n1", **both), replicas=(replica(world="W3"),))
+        assert plan.make(seen).narrow_pins == ()
+        elsewhere = evidence(node("n1", **{**both, "server_trust": "system"}), replicas=(replica(world="W3"),))
+        assert plan.make(elsewhere).narrow_pins == ("n1",)
+
+    def test_the_ca_that_the_control_panel_serves_from_is_read_from_a_pin(self) -> None:
+        """World W1 without a window: nobody knows the legacy CA yet, and a pin has to hold it until the flip."""
+        lost = {"to_node": "refused", "beat": False}
+        seen = evidence(
+            legacy("n1", **lost), legacy("n2", **lost), cas={ACTIVE: ca(ACTIVE)}, replicas=(replica(world="W3"),)
+        )
+        made = plan.make_rescue(seen)
+        assert [need.key for need in made.fetch] == [OLD] and made.preserve == ()
+        known = replace(seen, cas={ACTIVE: ca(ACTIVE), OLD: ca(OLD)}, claims=(Claim(OLD, OLD, "n1's pin"),))
+        assert plan.make_rescue(known).fetch == ()
+        w1 = replace(known, replicas=(replica(world="W1"),))
+        assert plan.registration_pin(w1, "W1") == (OLD, ACTIVE) and plan.make_rescue(w1).register == ("n1", "n2")
+
     def test_whoever_is_named_is_moved_though_its_link_is_up_and_nobody_else_is(self) -> None:
         seen = evidence(legacy("n1"), legacy("n2", beat=False), settings=Settings(rescued=frozenset({"n1"})))
         made = plan.make_rescue(seen)

@@ -21,6 +21,7 @@ from ansible_collections.quazzar.ca_rotation.tests.unit.plugins.module_utils._co
     evidence,
     legacy,
     node,
+    replica,
     unreachable,
 )
 
@@ -55,6 +56,17 @@ def test_the_state_of_a_node(found: Node, state: str) -> None:
     assert seen.name == state
     assert seen.name in states.STATES
     assert bool(seen.reason) is (state != "current")
+
+
+def test_whoever_trusts_a_staged_ca_is_ahead_as_long_as_its_link_is_up() -> None:
+    taught = node(pins=(ACTIVE, OLD))
+    staged = (replica(staged=OLD),)
+    assert states.state(taught, evidence(taught, replicas=staged)).name == "ahead"
+    assert states.state(node(), evidence(node(), replicas=staged)).name == "current"
+    dead = node(pins=(ACTIVE, OLD), beat=False)
+    assert states.state(dead, evidence(dead, replicas=staged)).name == "stranded"
+    # once it is active it is staged no more, whatever still lies there
+    assert states.state(taught, evidence(taught, replicas=(replica(staged=ACTIVE),))).name == "bridged"
 
 
 def test_nobody_reads_current_on_a_dead_link() -> None:

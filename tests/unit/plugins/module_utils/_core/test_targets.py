@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import types
 import typing as t
 
 import pytest
@@ -25,6 +24,7 @@ from ansible_collections.quazzar.ca_rotation.tests.unit.plugins.module_utils._co
     legacy,
     node,
     replica,
+    taken,
     unreachable,
 )
 
@@ -33,9 +33,7 @@ ACCEPTED = (Claim(OLD, OLD, "backup"),)
 
 def of(seen: Evidence) -> dict[str, t.Any]:
     """The targets, with keys in the place of certificates."""
-    catalogue = types.SimpleNamespace(certificates=lambda: ())
-    taken = types.SimpleNamespace(evidence=seen, pem=lambda key: key, catalogue=catalogue)
-    return targets.of(plan.make(seen), t.cast(t.Any, taken))
+    return targets.of(plan.make(seen), taken(seen))
 
 
 def test_only_what_is_trusted_is_placed_and_only_where_it_is_missing() -> None:
@@ -115,7 +113,7 @@ def test_a_node_stays_with_its_tenant() -> None:
 
 def test_what_a_replica_means_for_its_roll() -> None:
     seen = evidence(node(), replicas=(replica(world="W1", advertised=2),))
-    assert targets.judged(seen.replicas[0], t.cast(t.Any, types.SimpleNamespace(evidence=seen))) == {
+    assert targets.judged(seen.replicas[0], taken(seen)) == {
         "listening": True,
         "error": "",
         "world": "W1",
@@ -129,7 +127,8 @@ NOTHING: dict[str, t.Any] = {
     act: []
     for act in (
         "open_window", "bundle_test", "flip_first", "push_pins", "keep_identity", "register", "flip", "flip_now",
-        "close_window", "narrow_pins", "narrow_now", "forget_identity",
+        "close_window", "narrow_pins", "narrow_now", "forget_identity", "stage", "activate", "reactivate", "unstage",
+        "forget_previous",
     )
 }  # fmt: skip
 
@@ -163,7 +162,7 @@ def test_each_act_is_done_under_a_lock(act: str, locks: dict[str, str]) -> None:
 def test_every_act_that_is_handed_out_has_a_lock() -> None:
     """A new act that no lock covers would be done by two runs at once."""
     no_acts = {"fetch", "place", "retire", "bundle", "test_bundle", "registration_pin", "kept_identity", "active_ca",
-               "known_cas", "witnesses", "tenants", "lost"}  # fmt: skip
+               "known_cas", "witnesses", "tenants", "lost", "server_sample", "leaves_marked", "next_ca"}  # fmt: skip
     assert set(of(evidence(node()))) - no_acts == set(NOTHING)
 
 
@@ -177,3 +176,20 @@ def test_a_rescue_shares_the_lock_and_a_revocation_is_alone() -> None:
     assert targets.lock("rescue", {**NOTHING, "register": ["n1"]}) == "shared"
     for act in ("close_window", "push_pins", "flip", "register"):
         assert targets.lock("revoke", {**NOTHING, act: ["x"]}) == "exclusive"
+
+
+def test_a_planned_rotation_and_the_way_back_are_alone() -> None:
+    for act in (
+        "stage",
+        "open_window",
+        "activate",
+        "push_pins",
+        "register",
+        "flip_now",
+        "close_window",
+        "forget_previous",
+    ):
+        assert targets.lock("replace", {**NOTHING, act: ["x"]}) == "exclusive"
+    for act in ("open_window", "reactivate", "push_pins", "close_window", "unstage", "forget_previous"):
+        assert targets.lock("rollback", {**NOTHING, act: ["x"]}) == "exclusive"
+    assert targets.lock("rollback", {**NOTHING, "register": ["n1"]}) == ""

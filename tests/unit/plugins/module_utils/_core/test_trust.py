@@ -277,3 +277,19 @@ class TestPreflight:
         ]
         complaints = [problem for row in self.rows(*cas, leaves=made) for problem in row.problems]
         assert all(works) == (not complaints) == key_ids
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        ({}, None),
+        ({"usages": None, "signature_hash": None}, None),
+        ({"names": None}, "it has no subject alternative name"),
+        ({"names": ()}, "it has no subject alternative name"),
+        ({"signature_hash": "sha1"}, "it is signed with SHA1"),
+        ({"usages": ("1.3.6.1.5.5.7.3.2",)}, "the extended key usage of it is not that of a server"),
+    ],
+)
+def test_what_go_refuses_of_a_server(what, reason):
+    good = {"names": ("cp.test",), "usages": ("1.3.6.1.5.5.7.3.1",), "signature_hash": "sha256"}
+    assert trust.refused_by_go("it", **{**good, **what}) == ([reason] if reason else [])

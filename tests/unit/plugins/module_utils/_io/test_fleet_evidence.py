@@ -80,6 +80,12 @@ def test_a_result_of_another_shape_is_no_evidence(odd: t.Any) -> None:
     assert fleet_evidence.registered(fleet(n1={"x": odd}), "n1", "x", "node") == {}
 
 
+def test_the_whole_result_of_a_task() -> None:
+    assert fleet_evidence.result(fleet(n1={"x": {"lines": 3}}), "n1", "x") == {"lines": 3}
+    assert fleet_evidence.result(fleet(n1={"x": "text"}), "n1", "x") == {}
+    assert fleet_evidence.result(fleet(), "nowhere", "x") == {}
+
+
 def test_the_names_in_the_registry_may_be_templates() -> None:
     found = fleet(
         n1={"quazzar_instance_name": trust_as_template("edge-{{ 6 + 1 }}")}, n2={"quazzar_instance_id": "inst_2"}

@@ -4,6 +4,11 @@
 
 from __future__ import annotations
 
+import os
+import pathlib
+import subprocess
+import tempfile
+
 import pytest
 
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.errors import (
@@ -12,7 +17,7 @@ from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.errors i
     Unreachable,
 )
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io import replica
-from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io.host import Host
+from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io.host import Answer, Host, compose, parse
 from ansible_collections.quazzar.ca_rotation.tests.unit.plugins.hosts_double import action_of
 
 DEFAULTS = {name: spec.get("default") for name, spec in replica.ARGUMENT_SPEC.items()}
@@ -55,6 +60,73 @@ def test_not_read_has_the_shape_of_one_that_was(host, error, reachable):
     errors = (found["error"], found["listener_error"], found["active_ca_error"])
     assert {*errors, found["pool"]["error"], found["boot"]["error"]} == {"cp1: why"}
     assert found["listening"] is False and found["boot"]["loaded_count"] is None
+
+
+def test_what_may_not_be_seen_of_the_storage_is_said():
+    words = "permission denied; is become missing?"
+    hidden = {"storage.error": b"unreadable"}
+    found = replica._storage(Answer(0, hidden, "", ""), "/certs", "/legacy")
+    assert found["error"] == found["key"]["error"] == f"/certs: {words}"
+    partly = {"storage.mode": b"711 cc", "storage.key_error": b"unreadable", "storage.copies_error": b"unreadable"}
+    found = replica._storage(Answer(0, partly, "", ""), "/certs", "/legacy")
+    assert (found["error"], found["mode"], found["owner"]) == ("", "711", "cc")
+    assert found["key"]["error"] == f"/certs/ca.key: {words}"
+    assert found["key_copies_error"] == "/legacy: a file in it may not be read; is become missing?"
+
+
+def shown(certs, legacy, *changes, **how):
+    """What the script prints about the storage, with texts of it replaced."""
+    script = replica._STORAGE.replace("@ENTRIES@", "9") + "qz_storage\n"
+    for before, after in changes:
+        assert before in script
+        script = script.replace(before, after)
+    text = compose(script, {"certs_dir": str(certs), "legacy_dir": str(legacy)}, "mark")
+    done = subprocess.run(["/bin/sh"], input=text, capture_output=True, text=True, check=True, cwd="/", **how)
+    sections, code, _lack = parse(done.stdout, "mark")
+    assert code == 0 and done.stderr == ""
+    return Answer(0, sections, "", "")
+
+
+def test_a_mount_point_with_blanks_is_found_among_the_mounts(tmp_path):
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        "27 1 254:0 / / rw - ext4 /dev/vda rw\n"
+        "91 27 8:17 / /srv/cc\\040data rw,relatime shared:2 - xfs /dev/sdb1 rw\n"
+        "92 91 8:18 / /srv/cc\\040data/more rw - tmpfs tmpfs rw\n"
+    )
+    changes = (
+        ("/proc/self/mountinfo", str(mounts)),
+        ('$(stat -L -c %m -- "$certs_dir" 2>/dev/null)', "'/srv/cc data'"),
+    )
+    found = replica._storage(shown(tmp_path, tmp_path, *changes), str(tmp_path), str(tmp_path))
+    assert (found["mount"], found["file_system"]) == ("/srv/cc data", "xfs")
+    gone = shown(tmp_path, tmp_path, ("/proc/self/mountinfo", "/nonexistent"))
+    assert replica._storage(gone, str(tmp_path), "")["file_system"] == ""
+
+
+def test_what_another_user_may_not_see_is_said():
+    with tempfile.TemporaryDirectory(dir="/tmp") as home:
+        certs, legacy = pathlib.Path(home) / "certs", pathlib.Path(home) / "legacy"
+        for place in (certs, legacy):
+            place.mkdir()
+        (legacy / "a.key").write_text("")
+        (legacy / "a.key").chmod(0)
+        (certs / "ca.key").write_text("")
+        os.chmod(home, 0o755)
+        # Root may read everything, so that the script is run as somebody else then.
+        how = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+        certs.chmod(0o755)
+        answer = shown(certs, legacy, **how)
+        assert answer.text("storage.copies_error") == "unreadable" and "storage.key" in answer.sections
+        certs.chmod(0)
+        legacy.chmod(0)
+        answer = shown(certs, legacy, **how)
+        assert (answer.text("storage.key_error"), answer.text("storage.copies_error")) == ("unreadable",) * 2
+        os.chmod(home, 0)
+        answer = shown(certs, legacy, **how)
+        assert answer.text("storage.error") == "unreadable"
+        for place in (home, certs, legacy):
+            os.chmod(place, 0o700)
 
 
 @pytest.mark.parametrize("end", ["", "/", "//"])

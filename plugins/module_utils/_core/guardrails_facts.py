@@ -1,0 +1,138 @@
+# Copyright (c) 2026, Quazzar CA Rotation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This is private to the collection: it may change without notice.
+# Do not use it from outside.
+
+"""From what the evidence modules returned to the facts that the prevention rules ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from . import shapes
+from .certificates import Certificate, parse_bundle, purpose
+from .errors import InputError
+from .guardrails import Backup, Dates, Facts, Limits, Log, Served, Storage
+from .intake import Intake
+from .registry import parse_time
+
+Json = Mapping[str, Any]
+
+_STORAGE = {
+    "path": str,
+    "error": str,
+    "mount": str,
+    "file_system": str,
+    "container": bool,
+    "mode": str,
+    "owner": str,
+    "key": {"path": str, "mode": str, "owner": str, "error": str},
+    "key_copies": [str],
+    "key_copies_error": str,
+}
+_LOG = {
+    "counts": {"drift": int},
+    "sources": {"drift": {}},
+    "outside_sources": {"drift": {}},
+    "error": str,
+}
+_BACKUP = {"path": str, "age_seconds": float, "current": bool, "error": str}
+
+
+def read(
+    taken: Intake,
+    replicas: Mapping[str, Json],
+    logs: Mapping[str, Json],
+    backup: Json | None,
+    limits: Limits,
+) -> Facts:
+    """``replicas`` and ``logs`` are the results of cp_info and handshake_log_info by inventory name (empty: none),
+    ``backup`` is that of ca_backup. Raises InputError when one has not the documented shape."""
+    return Facts(
+        evidence=taken.evidence,
+        storage={name: _storage(name, result) for name, result in replicas.items() if result.get("storage")},
+        served={name: _served(name, result) for name, result in replicas.items()},
+        logs={name: _log(name, result) for name, result in logs.items() if result},
+        dates={c.sha256: Dates(c.not_before, c.not_after, c.subject) for c in taken.catalogue.certificates()},
+        backup=_backup(backup) if backup else None,
+        limits=limits,
+    )
+
+
+def _storage(name: str, result: Json) -> Storage:
+    found = result["storage"]
+    shapes.check(found, _STORAGE, f"the evidence of replica {name}.storage")
+    key = found.get("key") or {}
+    return Storage(
+        path=found.get("path") or "",
+        error=found.get("error") or "",
+        mount=found.get("mount") or "",
+        file_system=found.get("file_system") or "",
+        container=bool(found.get("container")),
+        mode=found.get("mode") or "",
+        owner=found.get("owner") or "",
+        key_path=key.get("path") or "",
+        key_mode=key.get("mode") or "",
+        key_owner=key.get("owner") or "",
+        key_error=key.get("error") or "",
+        copies=tuple(found.get("key_copies") or ()),
+        copies_error=found.get("key_copies_error") or "",
+    )
+
+
+def _served(name: str, result: Json) -> tuple[Served, ...]:
+    shown = result.get("chain") or ()
+    return tuple(_one(cert) for entry in shown for cert in parse_bundle(entry["pem"].encode()).certificates)
+
+
+def _one(cert: Certificate) -> Served:
+    extensions = purpose(cert)
+    return Served(
+        sha256=cert.sha256,
+        subject=cert.subject,
+        not_before=cert.not_before,
+        not_after=cert.not_after,
+        self_signed=cert.self_signed,
+        signature_hash=cert.signature_hash,
+        names=extensions.names,
+        usages=extensions.usages,
+    )
+
+
+def _log(name: str, result: Json) -> Log:
+    where = f"the log of replica {name}"
+    shapes.check(result, _LOG, where)
+    counts = result.get("counts")
+    # Without numbers it is no log without lines: nobody has looked.
+    if result.get("error") or not counts:
+        return Log(error=str(result.get("error") or "its log was not read"))
+    drift = int(counts.get("drift") or 0)
+    sources = _numbers((result.get("sources") or {}).get("drift"), f"{where}: sources.drift")
+    outside = _numbers((result.get("outside_sources") or {}).get("drift"), f"{where}: outside_sources.drift")
+    return Log(drift=drift, nameless=max(0, drift - sum(sources.values())), outside=outside)
+
+
+def _numbers(value: Json | None, where: str) -> dict[str, int]:
+    found = dict(value or {})
+    shapes.check(found, dict.fromkeys(found, int), where)
+    return {str(address): int(number or 0) for address, number in found.items()}
+
+
+def _backup(found: Json) -> Backup:
+    shapes.check(found, _BACKUP, "backup")
+    age = found.get("age_seconds")
+    try:
+        span = None if age is None else timedelta(seconds=age)
+    except OverflowError:
+        raise InputError(f"backup.age_seconds: {age} is too long for a duration") from None
+    return Backup(
+        path=found.get("path") or "",
+        made_at=parse_time(found.get("made_at"), "backup.made_at"),
+        age=span,
+        current=bool(found.get("current")),
+        error=found.get("error") or "",
+    )
