@@ -10,6 +10,7 @@ of the product they know from the lab and from what a run prints and reports: no
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -113,7 +114,10 @@ class Play:
             time.sleep(0.05)
 
     def kill(self) -> None:
-        """What a power cut does to the controller."""
+        """What a power cut does to the controller. Workers have sessions of their own since ansible-core 2.19."""
+        for pid in workers(self.process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
@@ -130,6 +134,17 @@ class Play:
         new = [path for path in self.fleet.reports() if path not in self.reports]
         report = json.loads(new[-1].read_text(encoding="utf-8")) if new else {}
         return Run(status, self.output, report, time.monotonic() - self.began)
+
+
+def workers(pid: int) -> list[int]:
+    """The processes that this one has forked and that are still the same program."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parent = int((path / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+            if parent == pid and b"ansible-playbook" in (path / "cmdline").read_bytes():
+                found.append(int(path.name))
+    return found
 
 
 class Fleet:

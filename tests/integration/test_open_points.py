@@ -252,7 +252,8 @@ def replica_followed(seen: Mapping[str, Any], made: Any) -> None:
     "mTLS address and name",
     "each replica's own address",
     "log, its line for each CA, its line at the start",
-    "line of drift, networks of probes (a hint that `drift_report` shows)",
+    "line of drift, networks of probes, lines that are a stream"
+    " (hints that `drift_report` and `guardrails_check` show)",
 )
 def test_what_is_read_follows_the_inventory(fleet: Any) -> None:
     words = ["node_log_text=link refused: pair again", "grace_log_text=extra root added", "drift_log_text=stranger"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from quazzar_lab import pki
+from quazzar_lab import lab, pki
 
 pytestmark = pytest.mark.integration
 
@@ -73,3 +73,24 @@ def test_a_node_that_was_off_during_the_whole_rotation(fleet):
     assert run.report["finished"] and set(run.states.values()) == {"current"}
     assert run.batches[-1].startswith("1 of 1 nodes done") and made.loaded() == {"cp1": [], "cp2": []}
     made.connected()
+
+
+def test_rescue_while_the_control_panel_serves_from_the_legacy_ca(fleet):
+    """World W1 without a window: whoever is registered pins both CAs until the server certificate is renewed."""
+    made = fleet(3, "W1")
+    pools = made.environments()
+    made.accident()
+    made.disconnected()
+    run = made.play("nodes_rescue")
+    assert run.report["finished"] and set(run.states.values()) == {"bridged"}
+    made.connected()
+    assert made.environments() == pools
+
+    # No leaf proves the legacy CA any more, but the CP is verified by it: no pin may lose it before the flip.
+    run = made.play("ca_rotate", status=2)
+    assert set(run.states.values()) == {"bridged"}
+    made.connected()
+    for replica in ("cp1", "cp2"):
+        lab.flip(str(made.dir), replica)
+    run = made.play("ca_rotate")
+    assert run.report["finished"] and set(run.states.values()) == {"current"} and run.report["world"] == "W2"

@@ -166,8 +166,12 @@ def make_rescue(evidence: Evidence) -> Plan:
     chosen = evidence.settings.rescued or {node.name for node in evidence.nodes if not node.up}
     register = tuple(name for name in made.register if name in chosen)
     push = tuple(name for name in made.push_pins if name in chosen and name not in register)
+    # World W1 when nobody has named the legacy CA: nodes take the CP by their pin, so the CA that it serves from is in
+    # one, and belongs into those that a registration writes. Elsewhere no legacy CA is needed, nor asked to be proven.
+    unnamed = made.world == "W3" and any(node.server_trust == "pin" and node.to_cp == "ok" for node in evidence.nodes)
     return replace(
         made,
+        fetch=made.fetch if unnamed else (),
         stops=(*cp_stops(evidence, made.world, None), *_unprovable(evidence, made.world, register)),
         preserve=(), open_window=(), bundle_test=None, push_pins=push, keep_identity=(), register=register, flip=(),
         flip_first=False, close_window=(), narrow_pins=(), waiting_without_link=(),
@@ -202,7 +206,8 @@ def make_revoke(evidence: Evidence) -> Plan:
     return replace(
         made,
         stops=tuple(_revoke_stops(evidence, made.world)),
-        preserve=(), open_window=(), bundle_test=None, push_pins=push, register=register, flip=flip, flip_first=False,
+        fetch=(), preserve=(), open_window=(), bundle_test=None, push_pins=push, register=register, flip=flip,
+        flip_first=False,
         keep_identity=tuple(able[: max(0, evidence.settings.legacy_probes - kept)]),
         close_window=close, retire={name: retire[name] for name in close}, narrow_pins=(),
         waiting_without_link=tuple(name for name in register if by_name[name].up),

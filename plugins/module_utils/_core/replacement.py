@@ -31,7 +31,7 @@ from .states import link_reason
 _NOTHING: dict[str, Any] = {
     "preserve": (), "open_window": (), "bundle_test": None, "push_pins": (), "keep_identity": (), "register": (),
     "flip": (), "flip_first": False, "close_window": (), "retire": {}, "narrow_pins": (), "waiting_without_link": (),
-    "place": (),
+    "place": (), "fetch": (),
 }  # fmt: skip
 
 
@@ -167,6 +167,7 @@ def _widened(evidence: Evidence, made: Plan, moved: dict[str, str]) -> Plan:
         **{
             **_NOTHING,
             "preserve": made.preserve,
+            "fetch": made.fetch,
             "place": place,
             "open_window": _lacking(evidence, wanted),
             "bundle_test": made.bundle_test,

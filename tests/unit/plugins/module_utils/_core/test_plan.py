@@ -452,12 +452,14 @@ class TestRescue:
 
     def test_the_ca_that_the_control_panel_serves_from_is_read_from_a_pin(self) -> None:
         """World W1 without a window: nobody knows the legacy CA yet, and a pin has to hold it until the flip."""
-        lost = {"to_node": "refused", "beat": False}
+        lost = {"to_node": "refused", "beat": False, "server_trust": "pin"}
         seen = evidence(
             legacy("n1", **lost), legacy("n2", **lost), cas={ACTIVE: ca(ACTIVE)}, replicas=(replica(world="W3"),)
         )
         made = plan.make_rescue(seen)
         assert [need.key for need in made.fetch] == [OLD] and made.preserve == ()
+        # elsewhere the CA of a node that was left behind need not be proven, and one node alone could not prove it
+        assert plan.make_rescue(replace(seen, replicas=(replica(),))).fetch == ()
         known = replace(seen, cas={ACTIVE: ca(ACTIVE), OLD: ca(OLD)}, claims=(Claim(OLD, OLD, "n1's pin"),))
         assert plan.make_rescue(known).fetch == ()
         w1 = replace(known, replicas=(replica(world="W1"),))
