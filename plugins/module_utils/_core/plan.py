@@ -665,6 +665,12 @@ def _warnings(evidence: Evidence, world: str, register: tuple[str, ...], flip: t
             " take it out of the inventory if it was deleted on purpose"
             for name in unknown
         ]
+    by_pin = [node for node in evidence.nodes if node.server_trust == "pin" and node.to_cp == "ok"]
+    if world == "W3" and by_pin and evidence.active:
+        warnings.append(
+            "the CP serves from a CA that nothing here proves, and nodes take it by their pin: renew the server"
+            " certificate from the active CA; until then no pin is narrowed"
+        )
     for node in evidence.nodes:
         if node.clock_skew is not None and abs(node.clock_skew) > evidence.settings.clock_skew.total_seconds():
             warnings.append(f"{node.name}: its clock is off by {node.clock_skew:.0f} s")

@@ -134,8 +134,7 @@ def _unstaged(evidence: Evidence, made: Plan) -> Plan:
         stops=(*made.stops, *_still_needed(evidence)),
         pin=bundle(evidence),
         unstage=tuple(r.name for r in evidence.replicas if r.staged),
-        # Another pair than the active one's is what a further step back needs.
-        forget_previous=tuple(r.name for r in evidence.replicas if r.previous and r.previous == evidence.active),
+        forget_previous=_copies(evidence),
     )
 
 
@@ -173,6 +172,7 @@ def _widened(evidence: Evidence, made: Plan, moved: dict[str, str]) -> Plan:
             "bundle_test": made.bundle_test,
             "push_pins": made.push_pins,
         },
+        forget_previous=_copies(evidence),
         warnings=(*made.warnings, *_why_forward(evidence, moved)),
     )
 
@@ -230,6 +230,11 @@ def _why_moved(node: Node, evidence: Evidence, former: str) -> str:
 
 def _pairs_before(evidence: Evidence) -> tuple[str, ...]:
     return tuple(replica.name for replica in evidence.replicas if replica.previous)
+
+
+def _copies(evidence: Evidence) -> tuple[str, ...]:
+    """Replicas that keep a copy of the active pair. Another pair is what a further step back needs."""
+    return tuple(r.name for r in evidence.replicas if r.previous and r.previous == r.active == evidence.active)
 
 
 def _to_stage(evidence: Evidence) -> tuple[str, ...]:

@@ -105,6 +105,7 @@ def _not_back(plan: Plan, evidence: Evidence) -> list[str]:
     rest += [f"replica {name}: the trust pool does not hold what nodes need" for name in plan.open_window]
     rest += [f"replica {name}: the staged CA is still in the trust pool" for name in plan.close_window]
     rest += [f"replica {name}: the staged pair is still there" for name in plan.unstage]
+    rest += [f"replica {name}: a copy of the active pair is still there" for name in plan.forget_previous]
     waived = {waiver.node for waiver in evidence.waivers}
     return rest + [
         f"{node.name}: {plan.states[node.name].name}, {plan.states[node.name].reason}"

@@ -495,6 +495,14 @@ class TestRollback:
         made = replacement.make_rollback(staged(taught("n1"), replicas=one))
         assert made.unstage == ("cp1",) and made.forget_previous == ()
 
+    def test_a_copy_of_the_active_pair_goes_also_when_all_else_is_done(self):
+        """The run was cut off between the staged pair and the copy."""
+        one = (replica("cp1", "W2", (), active=BEFORE, serving_root=BEFORE, previous=BEFORE),)
+        seen = staged(node(pins=(BEFORE,), leaf_by=frozenset({BEFORE})), replicas=one)
+        made = replacement.make_rollback(seen)
+        assert made.forget_previous == ("cp1",)
+        assert "replica cp1: a copy of the active pair is still there" in report.unfinished(made, seen, "rollback")
+
     def test_every_replica_needs_the_pair_before(self):
         pool = (entry(BEFORE), entry(NEXT))
         uneven = (
