@@ -46,7 +46,8 @@ def test_everything_agrees_with_openssl(algorithm):
         printed = openssl("x509", "-noout", "-fingerprint", "-sha256", data=minted.pem)
         assert printed.partition("=")[2] == cert.fingerprint
         assert certificates.normalise_fingerprint(printed) == cert.sha256
-        assert openssl("x509", "-noout", "-serial", data=minted.pem) == f"serial={int(cert.serial, 16):040X}"
+        serial = openssl("x509", "-noout", "-serial", data=minted.pem).partition("=")[2]
+        assert int(serial, 16) == int(cert.serial, 16)  # a serial that begins with a zero byte is printed without it
         public = subprocess.run(
             ["bash", "-c", "openssl x509 -noout -pubkey | openssl pkey -pubin -outform der | openssl dgst -sha256 -r"],
             input=minted.pem,
