@@ -269,7 +269,13 @@ def docs(section: Section) -> None:
 
 
 def pytest_section(
-    section: Section, paths: Sequence[str], marks: str, extra: Sequence[str], *, workers: int = 0
+    section: Section,
+    paths: Sequence[str],
+    marks: str,
+    extra: Sequence[str],
+    *,
+    workers: int = 0,
+    limit: float = 60 * MINUTE,
 ) -> None:
     there = [path for path in paths if any((ROOT / path).rglob("test_*.py"))]
     for path in sorted({*paths} - {*there}):
@@ -295,7 +301,7 @@ def pytest_section(
         # Some scenarios take ten times as long as others.
         command += ["-n", str(workers), "--dist", "worksteal"]
     env = environment(PYTHONPATH=str(home), ANSIBLE_COLLECTIONS_PATH=str(home), QUAZZAR_COLLECTIONS=str(INSTALLED))
-    status, _output = execute(section, "pytest", [*command, *there, *extra], env=env, live=True, limit=60 * MINUTE)
+    status, _output = execute(section, "pytest", [*command, *there, *extra], env=env, live=True, limit=limit)
     counted = take_junit(section, report)
     if status == NO_TESTS_COLLECTED:
         section.skip("pytest", f"no test in {', '.join(there)} is for this section ({marks})")
@@ -347,7 +353,8 @@ def nightly(section: Section, extra: Sequence[str] = ()) -> None:
     pytest_section(section, searching, "not nightly", ["--hypothesis-profile=searching", *extra], workers=2)
     fuzz(section)
     if section.call("the installed collection", collection.install) is not None:
-        pytest_section(section, ["tests/unit", "tests/lab", "tests/integration"], "nightly", extra)
+        everywhere = ["tests/unit", "tests/lab", "tests/integration"]
+        pytest_section(section, everywhere, "nightly", extra, workers=2, limit=300 * MINUTE)
 
 
 # In the order in which they tell most for the time they take
