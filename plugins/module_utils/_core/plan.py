@@ -327,8 +327,8 @@ def _flips_first(evidence: Evidence, world: str, register: tuple[str, ...]) -> b
 
 
 def damage(made: Plan, evidence: Evidence) -> tuple[Damage, ...]:
-    """What the acts of this plan cost the nodes that are up, in the order of the acts. Nothing is said of a node that
-    cannot be looked at, but that the strip refuses its legacy leaf when a waiver lets it go ahead."""
+    """What the acts of this plan cost the nodes that are up, in the order of the acts. Of a node that cannot be looked
+    at only what an act takes that goes ahead without it, by a waiver."""
     up = {node.name: node for node in evidence.nodes if node.up}
     found: list[Damage] = []
 
@@ -338,6 +338,10 @@ def damage(made: Plan, evidence: Evidence) -> tuple[Damage, ...]:
             found.append(Damage(act, nodes, direction, until))
 
     alone = len(evidence.replicas) == 1
+    # Whom a waiver lets behind is not waited for.
+    waived = {item.node for item in evidence.waivers}
+    unseen = [n.name for n in evidence.nodes if n.name in waived and not n.reachable]
+    unseen += [each.name for each in evidence.strangers if each.name in waived]
     if alone and made.open_window:
         costs("open_window", up, "both", "the only replica serves again")
     if made.bundle_test in up:
@@ -349,9 +353,7 @@ def damage(made: Plan, evidence: Evidence) -> tuple[Damage, ...]:
         act = "activate" if made.activate else "reactivate"
         if alone:
             costs(act, up, "both", "the only replica serves again")
-        # Of a CA that is not made yet nothing is pinned either, but it will be taught before. Whom a waiver lets behind
-        # is not waited for.
-        waived = {item.node for item in evidence.waivers}
+        # Of a CA that is not made yet nothing is pinned either, but it will be taught before.
         behind = [
             name
             for name, node in up.items()
@@ -359,15 +361,18 @@ def damage(made: Plan, evidence: Evidence) -> tuple[Damage, ...]:
         ]
         if made.world in {"W2", "mixed"} and not evidence.settings.bridged:
             costs(act, behind, "to_cp", "re-registered")
+            costs(act, unseen, "to_cp", "rescued: a waiver lets it go ahead")
     if made.flip_first and evidence.settings.flip_possible:
         blind = [name for name, node in up.items() if not pins_active(node, evidence.active)]
         costs("flip_first", blind, "to_cp", "re-registered")
     elif alone and made.flip:
         costs("flip", up, "both", "the only replica serves again")
+    if made.flip and evidence.settings.flip_possible:
+        costs("flip_first" if made.flip_first else "flip", unseen, "to_cp", "rescued: a waiver lets it go ahead")
     if made.close_window and not refused_at_once:
         if alone:
             costs("close_window", up, "both", "the only replica serves again")
-        waived = set(made.gate.waived)
+        waived &= set(made.gate.waived)
         behind = [n.name for n in evidence.nodes if n.name in waived and not leaf_is_active(n, evidence.active)]
         strangers = [each.name for each in evidence.strangers if each.name in waived]
         costs("close_window", [*behind, *strangers], "to_node", "rescued: a waiver lets the strip go ahead")

@@ -397,6 +397,15 @@ class TestDamage:
         seen = evidence(legacy("n1"), legacy("n2", pins=(OLD, ACTIVE)), replicas=pools, settings=able)
         assert self.cost(seen) == [("flip_first", ("n1",), "to_cp")]
 
+    def test_a_flip_may_cost_whom_a_waiver_lets_behind(self) -> None:
+        pools = tuple(replica(name, "W1", pool=[entry(OLD)]) for name in ("cp1", "cp2"))
+        seen = evidence(
+            node("n1", pins=(OLD, ACTIVE)), unreachable("n2"), replicas=pools, waivers=(waiver("n2"),),
+            settings=Settings(flip_possible=True, bundle_works=True),
+        )  # fmt: skip
+        assert self.cost(seen)[0] == ("flip", ("n2",), "to_cp")
+        assert not any(act == "flip" for act, _nodes, _way in self.cost(replace(seen, settings=Settings())))
+
     def test_a_waiver_costs_the_node_that_it_is_for(self) -> None:
         pools = tuple(replica(name, pool=[entry(OLD)]) for name in ("cp1", "cp2"))
         nodes = (node("n1", kept_identity=True), unreachable("n2"))

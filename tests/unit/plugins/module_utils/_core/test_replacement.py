@@ -475,6 +475,18 @@ class TestStops:
         made = replacement.make_replace(never)
         assert made.ready and [(item.act, item.nodes) for item in plan.damage(made, never)] == [("activate", ("n1",))]
 
+    def test_whom_a_waiver_lets_behind_unseen_may_lose_its_link(self):
+        """What it pins is not known, and nobody could teach it the staged CA."""
+        seen = staged(
+            taught("n1"), unreachable("n2"), waivers=(waiver("n2"), waiver("n3")), strangers=(instance("n3"),)
+        )
+        made = replacement.make_replace(seen)
+        (cost,) = plan.damage(made, seen)
+        assert made.ready and (cost.act, cost.nodes, cost.direction) == ("activate", ("n2", "n3"), "to_cp")
+        assert cost.until == "rescued: a waiver lets it go ahead"
+        bridged = replace(seen, settings=replace(seen.settings, bridged=True))
+        assert plan.damage(replacement.make_replace(bridged), bridged) == ()
+
 
 class TestRollback:
     def test_whoever_lives_on_the_staged_ca_is_registered_first(self):
