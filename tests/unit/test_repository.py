@@ -298,6 +298,7 @@ def test_nothing_is_ignored():
 # --- roles and playbooks ---------------------------------------------------------------------------------------------
 
 ROLES = sorted({path.relative_to(ROOT / "roles").parts[0] for path in files(ROOT / "roles", ".yml", ".md")})
+ROLES.remove("quazzar_defaults")  # has no entry point
 
 
 def specs_of(role: str) -> dict[str, Any]:
@@ -342,6 +343,17 @@ def tasks_in(content: Any) -> Iterator[dict[str, Any]]:
         yield content
         for value in content.values():
             yield from tasks_in(value)
+
+
+def test_every_role_has_the_shared_defaults_and_nobody_their_specification():
+    """Ansible copies the specification of a dependency at each inclusion of a role."""
+    home = ROOT / "roles" / "quazzar_defaults"
+    assert {path.name for path in home.iterdir()} == {"README.md", "defaults", "meta"}
+    assert (home / "defaults").readlink() == Path("../quazzar/defaults")
+    assert [path.name for path in (home / "meta").iterdir()] == ["main.yml"]
+    for role in ROLES:
+        needs = loaded(ROOT / "roles" / role / "meta" / "main.yml")["dependencies"]
+        assert needs == ([] if role == "quazzar" else [{"role": "quazzar.ca_rotation.quazzar_defaults"}]), role
 
 
 @pytest.mark.parametrize("role", ROLES)
