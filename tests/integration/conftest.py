@@ -163,7 +163,7 @@ class Fleet:
         }
         self.host_vars: dict[str, dict[str, Any]] = {}
         config = work / "ansible.cfg"
-        config.write_text("[defaults]\nforks = 25\nlocalhost_warning = false\n", encoding="utf-8")
+        config.write_text("[defaults]\nforks = 25\ninternal_poll_interval = 0.01\nlocalhost_warning = false\n", encoding="utf-8")
         self._environment = {
             **environment,
             "ANSIBLE_CONFIG": str(config),
