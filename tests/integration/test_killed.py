@@ -13,7 +13,7 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 
 from killing import MOMENTS, Scenario, acts, at_each_world, at_every_boundary
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 
 def accident(made) -> None:

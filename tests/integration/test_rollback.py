@@ -29,6 +29,7 @@ PHASES = [
 ]
 
 
+@pytest.mark.long
 def test_back_from_every_phase_before_a_node_has_moved(fleet, digest):
     made = fleet(3, "W2")
     old, pools, since = made.active(), made.environments(), time.time()
