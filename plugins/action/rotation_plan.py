@@ -117,7 +117,7 @@ class ActionModule(EvidenceAction):
             "ready_lines": report.activation_lines(made),
             "drift_lines": report.drift_lines(made, taken.evidence),
             "summary_lines": report.summary_lines(made, taken.evidence, document),
-            "replicas": {replica.name: targets.judged(replica, taken) for replica in taken.evidence.replicas},
+            "replicas": targets.judged(taken),
             "targets": handed_out,
             "lock": targets.lock(options["goal"], handed_out),
             "report": document,

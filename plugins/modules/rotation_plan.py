@@ -464,7 +464,7 @@ replicas:
       type: str
       sample: ""
     world:
-      description: Like RV(world), for this replica alone.
+      description: Like RV(world), for the replicas of this host alone.
       type: str
       sample: W2
     serves_active:
@@ -479,6 +479,10 @@ replicas:
       description: How that is known. Empty when it is not.
       type: str
       sample: ""
+    differ:
+      description: Whether the replicas that the host has hold different active CAs. Only a Kubernetes workload has several.
+      type: bool
+      sample: false
 targets:
   description: What each act is to be done to. Names are names of hosts in the inventory, certificates are in PEM.
   returned: success

@@ -95,6 +95,8 @@ class Replica:
     ``staged`` and ``previous``: the CAs whose pairs lie beside the active one, for a planned rotation and for the way
     back; ``staged_error`` why the staged pair is of no use. ``key_matches``: the active key belongs to the active
     certificate (None: nobody looked). ``refused_by_go``: why nodes in Go do not take its server certificate.
+    ``runs_on``: the inventory host by which it is changed, which several replicas may share (a Kubernetes workload and
+    its pods); empty: the one of its own name.
     """
 
     name: str
@@ -119,6 +121,11 @@ class Replica:
     previous: str | None = None
     key_matches: bool | None = None
     refused_by_go: tuple[str, ...] = ()
+    runs_on: str = ""
+
+    @property
+    def host(self) -> str:
+        return self.runs_on or self.name
 
     @property
     def pool_keys(self) -> frozenset[str]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -96,7 +96,8 @@ class Raw:
     ``nodes`` and ``replicas``: inventory name to the module's result (an empty mapping: nothing was gathered).
     ``identities``: inventory name to (instance id or "", instance name). ``named``: SHA-256 digests that the operator
     vouches for. ``retirable_paths``: prefixes (ending in "/") or whole paths of pool entries that are ours to retire.
-    ``beats_from``: "registry" or "agent".
+    ``beats_from``: "registry" or "agent". ``hosts``: replica to the inventory host by which it is changed, where that
+    has another name.
     """
 
     nodes: Mapping[str, Json]
@@ -112,6 +113,7 @@ class Raw:
     waivers: tuple[Waiver, ...] = ()
     witnesses: tuple[Certificate, ...] = ()
     notes: tuple[str, ...] = ()
+    hosts: Mapping[str, str] = field(default_factory=dict)
 
 
 class Catalogue:
@@ -526,6 +528,7 @@ def _replica(
         previous=_pair_key(result, "previous"),
         key_matches=result.get("active_key_matches"),
         refused_by_go=_refused_by_go(chain[0]) if chain else (),
+        runs_on=raw.hosts.get(name, ""),
     )
 
 

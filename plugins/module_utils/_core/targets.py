@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import intake, plan, run_lock, states
@@ -43,43 +43,45 @@ def lock(goal: str, targets: Mapping[str, Any]) -> str:
     return run_lock.SHARED if beside_others else run_lock.EXCLUSIVE
 
 
-def judged(replica: Replica, taken: intake.Intake) -> dict[str, Any]:
-    """What one replica's evidence means, for the roll that waits for it."""
+def judged(taken: intake.Intake) -> dict[str, dict[str, Any]]:
+    """What the evidence of the replicas means that a host has, for the roll that waits for them: all of them together."""
     active = taken.evidence.active
+    by_host: dict[str, list[Replica]] = {}
+    for replica in taken.evidence.replicas:
+        by_host.setdefault(replica.host, []).append(replica)
     return {
-        "listening": replica.listening,
-        "error": replica.error,
-        "world": replica.world,
-        "serves_active": active is not None and replica.serving_root == active,
-        "stale": replica.stale,
-        "stale_reason": replica.stale_reason,
+        host: {
+            "listening": all(each.listening for each in replicas),
+            "error": next((each.error for each in replicas if not each.listening), replicas[0].error),
+            "world": replicas[0].world if len({each.world for each in replicas}) == 1 else "mixed",
+            "serves_active": active is not None and all(each.serving_root == active for each in replicas),
+            "stale": any(each.stale for each in replicas),
+            "stale_reason": next((each.stale_reason for each in replicas if each.stale), ""),
+            "differ": len({each.active for each in replicas}) > 1,
+        }
+        for host, replicas in by_host.items()
     }
 
 
 def of(made: plan.Plan, taken: intake.Intake) -> dict[str, Any]:
     """What each act is to be done to: host names, and the public certificates that are to be written."""
     evidence = taken.evidence
-    by_name = {replica.name: replica for replica in evidence.replicas}
+    host_of = {replica.name: replica.host for replica in evidence.replicas}
+
+    def hosts(names: Iterable[str]) -> list[str]:
+        return list(dict.fromkeys(host_of[name] for name in names))
+
     bundle = [taken.pem(key) for key in made.pin]
     stripped = plan.stripped(evidence, made)
-    placeable = [key for key in made.place if key in evidence.cas]
+    retire: dict[str, list[str]] = {}
+    for name, paths in made.retire.items():
+        retire[host_of[name]] = list(dict.fromkeys([*retire.get(host_of[name], ()), *paths]))
     return {
         "fetch": [{"key": need.key, "holders": list(need.holders)} for need in made.fetch],
-        "open_window": list(made.open_window),
-        "place": {
-            name: [
-                {
-                    "name": f"{evidence.cas[key].sha256[:16]}.crt",
-                    "pem": taken.pem(key),
-                    "there": by_name[name].beside.get(key, ""),
-                }
-                for key in placeable
-                if key not in by_name[name].pool_keys
-            ]
-            for name in made.open_window
-        },
-        "close_window": list(made.close_window),
-        "retire": {name: list(paths) for name, paths in made.retire.items()},
+        "open_window": hosts(made.open_window),
+        "place": {host: _to_place(host, made, taken) for host in hosts(made.open_window)},
+        "close_window": hosts(made.close_window),
+        "retire": retire,
         "bundle_test": [made.bundle_test] if made.bundle_test else [],
         "bundle": bundle,
         # In W1, and before a planned rotation, the first certificate is the one that the agents know already: only the
@@ -90,14 +92,14 @@ def of(made: plan.Plan, taken: intake.Intake) -> dict[str, Any]:
         "keep_identity": list(made.keep_identity),
         "kept_identity": [node.name for node in evidence.nodes if node.kept_identity],
         "register": list(made.register),
-        "flip": list(made.flip),
-        "flip_first": list(made.flip) if evidence.settings.flip_possible and made.flip_first else [],
-        "flip_now": list(made.flip) if evidence.settings.flip_possible else [],
-        "stage": list(made.stage),
-        "activate": list(made.activate),
-        "reactivate": list(made.reactivate),
-        "unstage": list(made.unstage),
-        "forget_previous": list(made.forget_previous),
+        "flip": hosts(made.flip),
+        "flip_first": hosts(made.flip) if evidence.settings.flip_possible and made.flip_first else [],
+        "flip_now": hosts(made.flip) if evidence.settings.flip_possible else [],
+        "stage": hosts(made.stage),
+        "activate": hosts(made.activate),
+        "reactivate": hosts(made.reactivate),
+        "unstage": hosts(made.unstage),
+        "forget_previous": hosts(made.forget_previous),
         "next_ca": evidence.cas[made.next_ca].sha256 if made.next_ca and made.next_ca in evidence.cas else "",
         "server_sample": taken.server_sample,
         "leaves_marked": taken.leaves_marked,
@@ -112,6 +114,19 @@ def of(made: plan.Plan, taken: intake.Intake) -> dict[str, Any]:
         # A host outside of --limit was not tried: it keeps the gate closed, but it is no failure.
         "lost": [node.name for node in evidence.nodes if node.examined and not node.reachable],
     }
+
+
+def _to_place(host: str, made: plan.Plan, taken: intake.Intake) -> list[dict[str, str]]:
+    """The CAs that some replica of a host does not trust yet. A file counts as there when all of them can read it."""
+    evidence = taken.evidence
+    replicas = [replica for replica in evidence.replicas if replica.host == host]
+    found = []
+    for key in made.place:
+        if key in evidence.cas and any(key not in replica.pool_keys for replica in replicas):
+            there = {replica.beside.get(key, "") for replica in replicas}
+            path = there.pop() if len(there) == 1 else ""
+            found.append({"name": f"{evidence.cas[key].sha256[:16]}.crt", "pem": taken.pem(key), "there": path})
+    return found
 
 
 def _witnesses(taken: intake.Intake) -> dict[str, list[str]]:

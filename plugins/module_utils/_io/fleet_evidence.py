@@ -95,10 +95,12 @@ def raw_evidence(options: Options, hostvars: t.Any) -> Raw:
     claims, witnesses, notes = _claims(options)
     registry = registered(hostvars, options["registry_host"], options["registry_var"], "registry")
     nodes = {name: registered(hostvars, name, options["node_var"], "node") for name in options["nodes"]}
+    replicas, hosts = _replicas(options, hostvars)
     known = {*nodes, *(str(item.get("name")) for item in registry.get("instances") or ())}
     return Raw(
         nodes=nodes,
-        replicas={n: registered(hostvars, n, options["replica_var"], "replica") for n in options["cp_hosts"]},
+        replicas=replicas,
+        hosts=hosts,
         registry=registry or None,
         claims=claims,
         identities={name: identity(hostvars, name) for name in nodes},
@@ -111,6 +113,21 @@ def raw_evidence(options: Options, hostvars: t.Any) -> Raw:
         witnesses=witnesses,
         notes=notes,
     )
+
+
+def _replicas(options: Options, hostvars: t.Any) -> tuple[dict[str, dict[str, t.Any]], dict[str, str]]:
+    """The results of all replicas by name, and the host of each that has another name than its host."""
+    found: dict[str, dict[str, t.Any]] = {}
+    hosts: dict[str, str] = {}
+    for host in options["cp_hosts"]:
+        several = result(hostvars, host, options["replica_var"]).get("replicas")
+        if not several:
+            found[host] = registered(hostvars, host, options["replica_var"], "replica")
+            continue
+        for each in several:
+            name = f"{host}/{each.get('name')}"
+            found[name], hosts[name] = dict(each), host
+    return found, hosts
 
 
 def settings(options: Options) -> Settings:

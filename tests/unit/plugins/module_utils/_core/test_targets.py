@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
 import pytest
 
@@ -113,14 +114,60 @@ def test_a_node_stays_with_its_tenant() -> None:
 
 def test_what_a_replica_means_for_its_roll() -> None:
     seen = evidence(node(), replicas=(replica(world="W1", advertised=2),))
-    assert targets.judged(seen.replicas[0], taken(seen)) == {
-        "listening": True,
-        "error": "",
-        "world": "W1",
-        "serves_active": False,
-        "stale": True,
-        "stale_reason": "expected the listener to advertise 1 CA names, found 2",
+    assert targets.judged(taken(seen)) == {
+        "cp1": {
+            "listening": True,
+            "error": "",
+            "world": "W1",
+            "serves_active": False,
+            "stale": True,
+            "stale_reason": "expected the listener to advertise 1 CA names, found 2",
+            "differ": False,
+        }
     }
+
+
+class TestReplicasOfOneHost:
+    """The pods of a workload: what is done to one of them is done to their host, once."""
+
+    def pods(self, *found: t.Any) -> tuple[t.Any, ...]:
+        return tuple(replace(each, name=f"cp/{each.name}", runs_on="cp") for each in found)
+
+    def test_an_act_is_done_to_their_host(self) -> None:
+        pods = self.pods(replica("a"), replica("b"))
+        found = of(evidence(legacy("n1"), legacy("n2"), replicas=pods, claims=ACCEPTED))
+        assert found["open_window"] == ["cp"] and list(found["place"]) == ["cp"]
+        assert [item["pem"] for item in found["place"]["cp"]] == [OLD]
+
+    def test_what_one_of_them_lacks_is_placed(self) -> None:
+        pods = self.pods(replica("a", pool=[entry(OLD)]), replica("b"))
+        found = of(evidence(legacy("n1"), legacy("n2"), replicas=pods, claims=ACCEPTED))
+        assert [item["pem"] for item in found["place"]["cp"]] == [OLD]
+
+    def test_a_file_is_there_when_all_of_them_can_read_it(self) -> None:
+        old = {OLD: "/certs/ca.crt.old"}
+        for pods, there in (
+            ((replica("a", beside=old), replica("b", beside=old)), "/certs/ca.crt.old"),
+            ((replica("a", beside=old), replica("b")), ""),
+        ):
+            seen = evidence(legacy("n1"), legacy("n2"), replicas=self.pods(*pods), claims=ACCEPTED)
+            assert [item["there"] for item in of(seen)["place"]["cp"]] == [there]
+
+    def test_what_is_retired_from_any_of_them_is_retired_from_their_host(self) -> None:
+        pods = self.pods(replica("a", pool=[entry(OLD)]), replica("b", pool=[entry(OLD), entry(OLDER)]))
+        found = of(evidence(node("n1", kept_identity=True), replicas=pods))
+        assert found["close_window"] == ["cp"]
+        assert found["retire"] == {"cp": [entry(OLD).path, entry(OLDER).path]}
+
+    def test_they_are_judged_together(self) -> None:
+        down = replica("b", "W1", listening=False, error="refused", advertised=2)
+        judged = targets.judged(taken(evidence(node(), replicas=self.pods(replica("a"), down))))
+        assert list(judged) == ["cp"]
+        assert judged["cp"]["listening"] is False and judged["cp"]["error"] == "refused"
+        assert judged["cp"]["world"] == "mixed" and judged["cp"]["serves_active"] is False
+        assert judged["cp"]["stale"] and judged["cp"]["differ"] is False
+        other = replica("b", active=OLD)
+        assert targets.judged(taken(evidence(node(), replicas=self.pods(replica("a"), other))))["cp"]["differ"]
 
 
 NOTHING: dict[str, t.Any] = {

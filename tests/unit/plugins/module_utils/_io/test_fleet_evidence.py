@@ -55,6 +55,15 @@ def test_every_part_is_found_where_the_tasks_left_it() -> None:
     assert raw.identities == {"n1": ("", "n1"), "n2": ("", "n2")}
 
 
+def test_the_replicas_that_one_host_has_get_names_of_their_own() -> None:
+    pods = [{"name": "cp-6f-a", "listening": True}, {"name": "cp-6f-b", "listening": False}]
+    raw = fleet_evidence.raw_evidence(
+        options(cp_hosts=["cp1", "cp2"]), fleet(cp2={"__controlplane_replica": {"replicas": pods}})
+    )
+    assert raw.replicas == {"cp1": {"listening": True}, "cp2/cp-6f-a": pods[0], "cp2/cp-6f-b": pods[1]}
+    assert raw.hosts == {"cp2/cp-6f-a": "cp2", "cp2/cp-6f-b": "cp2"}
+
+
 def test_whose_each_node_is_stands_in_the_registry() -> None:
     rows = [("inst_1", "n1", "acme"), ("inst_2", "edge", "beta"), ("inst_3", "n3", "acme"), ("inst_4", "n3", "beta")]
     listed = {"instances": [dict(zip(("id", "name", "tenant"), row, strict=True)) for row in rows]}
