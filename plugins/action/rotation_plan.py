@@ -35,6 +35,8 @@ PROOF = {
 REVOCATION = {
     "worked": {"type": "bool", "default": False},
     "tokens": {"type": "str", "choices": ["open", "revoked", "confirmed"], "default": "open", "no_log": False},
+    "leaves": {"type": "list", "elements": "dict", "default": []},
+    "token_ids": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "problems": {"type": "list", "elements": "str", "default": []},
 }
 
@@ -50,7 +52,7 @@ RUN = {
 
 MAKERS = {
     "rescue": plan.make_rescue,
-    "revoke": plan.make_revoke,
+    "revoke": replacement.make_revoke,
     "replace": replacement.make_replace,
     "rollback": replacement.make_rollback,
 }

@@ -301,6 +301,12 @@ replica:
         error:
           description: Why the file is of no use, else empty.
           type: str
+    revoked:
+      description: >-
+        The marks of revoked CAs, as RV(replica.legacy_dir) has its files. They are the files in O(legacy_dir) whose names end with C(.revoked).
+      type: list
+      elements: dict
+      sample: []
     ours:
       description: >-
         Places for legacy CAs that belong to the rotation, C(ca.crt.old) in O(certs_dir) and directories (with a slash at the end). Pool

@@ -180,8 +180,8 @@ options:
     default: []
   compromised:
     description: >-
-      For the goal V(revoke): SHA-256 fingerprints of the CA certificates whose key is in wrong hands. The plan is then to end all trust in
-      them at once.
+      SHA-256 fingerprints of the CA certificates whose key is in wrong hands, beside those of which a mark lies beside the CP. For the
+      goal V(revoke) the plan is to end all trust in them at once; any other goal trusts them nowhere, and stops while the CP does.
     type: list
     elements: str
     default: []
@@ -264,8 +264,18 @@ options:
             type: str
             choices: [open, revoked, confirmed]
             default: open
+          leaves:
+            description: The leaves by O(compromised) that the run has seen before it moved the nodes, as RV(report) has them.
+            type: list
+            elements: dict
+            default: []
+          token_ids:
+            description: The ids of the registration tokens that were revoked by request.
+            type: list
+            elements: str
+            default: []
           problems:
-            description: What could not be shown.
+            description: What could not be done or shown.
             type: list
             elements: str
             default: []
@@ -603,6 +613,12 @@ targets:
       description: Replicas on which the pair of the CA before is to be taken away.
       type: list
       elements: str
+      sample: []
+    revoked:
+      description: >-
+        Of a revocation the mark of each compromised CA that is to lie beside the CP, as a dictionary with C(name), C(pem) and C(there).
+      type: list
+      elements: dict
       sample: []
     next_ca:
       description: SHA-256 of the certificate that is to be active on the replicas in C(activate) or C(reactivate), empty for none.

@@ -219,6 +219,7 @@ class Settings:
     """What the operator decided. Durations are timedeltas. ``rescued``: the nodes to rescue, which are the operator's
     whatever CA they come from (empty: every node without a link whose CA is known). ``compromised``: SHA-256 digests of
     the CA certificates whose key is in wrong hands. ``replaced``: those of the CA that a planned rotation replaces.
+    ``revoking``: this run takes all trust from the compromised CAs; any other stops while one is trusted.
     ``bridged``: the CP can send a bridge from the CA before along with its server certificate."""
 
     pin_bundle: str = "auto"
@@ -233,6 +234,7 @@ class Settings:
     batches: tuple[object, ...] = (1, "5%", "25%")
     rescued: frozenset[str] = frozenset()
     compromised: frozenset[str] = frozenset()
+    revoking: bool = False
     compromised_at: datetime | None = None
     replaced: frozenset[str] = frozenset()
     bridged: bool = False
@@ -244,7 +246,8 @@ class Evidence:
 
     ``cas`` is keyed by CA key. ``trusted_legacy`` are the CAs that a trust pool names, or whose claim was accepted.
     ``switched_at`` is the moment from which no leaf may come from a legacy CA any more (None: not known). ``notes`` are
-    sentences on what was found that the operator should read.
+    sentences on what was found that the operator should read. ``revoked``: SHA-256 digests of the CAs of which a mark
+    beside the CP says that they were revoked.
     """
 
     now: datetime
@@ -259,6 +262,7 @@ class Evidence:
     switched_at: datetime | None = None
     settings: Settings = Settings()
     notes: tuple[str, ...] = ()
+    revoked: frozenset[str] = frozenset()
 
     @property
     def pool_keys(self) -> frozenset[str]:
@@ -266,10 +270,10 @@ class Evidence:
 
     @property
     def compromised(self) -> frozenset[str]:
-        """CAs that nothing may trust from now on, whatever still needs them."""
-        seen = frozenset(key for key, ca in self.cas.items() if ca.sha256 in self.settings.compromised)
+        """CAs that nothing may trust from now on, whatever still needs them: named now, or revoked before."""
+        named = self.settings.compromised | self.revoked
         # The key of a CA whose certificate nobody has seen is its digest.
-        return seen | self.settings.compromised
+        return named.union(key for key, ca in self.cas.items() if ca.sha256 in named)
 
     @property
     def replaced(self) -> frozenset[str]:
@@ -316,4 +320,4 @@ class Evidence:
 
     @property
     def trusted_legacy(self) -> frozenset[str]:
-        return (self.accepted | self.pool_keys) - {self.active or ""} - self.outdated
+        return (self.accepted | self.pool_keys) - {self.active or ""} - self.outdated - self.compromised

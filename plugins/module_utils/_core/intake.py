@@ -61,6 +61,7 @@ _REPLICA = {
     "legacy_dir": [_FILE],
     "staged": _PAIR,
     "previous": _PAIR,
+    "revoked": [_FILE],
     "active_key_matches": bool,
 }
 _ROW = {
@@ -220,6 +221,12 @@ def gather(raw: Raw, settings: Settings, now: datetime) -> Intake:
         settings=settings,
         switched_at=settings.switched_at or _switch(raw, leaves, active),
         notes=raw.notes + _preflight(active, believed, leaves),
+        revoked=frozenset(
+            str(digest)
+            for result in raw.replicas.values()
+            for entry in result.get("revoked") or ()
+            for digest in entry.get("sha256") or ()
+        ),
     )
     samples = [str(result["staged"].get("sample") or "") for result in raw.replicas.values() if result.get("staged")]
     marked = all(leaf.aki is not None for leaf in leaves.values())
@@ -271,6 +278,8 @@ def _replica_cas(result: Json) -> list[Certificate]:
     active = _active(result)
     found = [active] if active else []
     for entry in list(_pool_entries(result)):
+        found += _pems(entry.get("pem"))
+    for entry in result.get("revoked") or ():
         found += _pems(entry.get("pem"))
     return [*found, *_beside(result, "staged"), *_beside(result, "previous")]
 

@@ -23,6 +23,7 @@ from dataclasses import replace
 from typing import Any
 
 from . import gate
+from . import plan as plans
 from .evidence import Evidence, Node, Replica
 from .plan import Plan, alive, bundle, canary, cp_stops, lacking_pins, make, pool_stops, stripped, takes_bundles
 from .states import link_reason
@@ -83,6 +84,32 @@ def make_replace(evidence: Evidence) -> Plan:
     )
 
 
+def make_revoke(evidence: Evidence) -> Plan:
+    """What ends all trust in a compromised CA. Where that is the active one, another takes its place first, which is
+    taught to nobody before: until then every node trusts whoever holds the stolen key."""
+    held = {key for replica in evidence.replicas for key in (replica.active, replica.previous)}
+    halfway = evidence.activating and bool(held & evidence.compromised)
+    if not (halfway or evidence.active in evidence.compromised):
+        return plans.make_revoke(evidence)
+    known = {evidence.staged, *evidence.compromised}
+    between = {replica.active for replica in evidence.replicas} <= known
+    stops = [
+        stop
+        for stop in cp_stops(evidence, "", None)
+        if not (between and stop.startswith("the replicas hold different active CAs"))
+    ]
+    return replace(
+        make(evidence),
+        **_NOTHING,
+        phase="activating" if evidence.activating else "staging",
+        stops=tuple(dict.fromkeys(stops + _staged_stops(evidence))),
+        stage=() if evidence.activating else _to_stage(evidence),
+        activate=tuple(replica.name for replica in evidence.replicas),
+        next_ca=evidence.staged,
+        pin=(),
+    )
+
+
 def make_rollback(evidence: Evidence) -> Plan:
     """What takes a rotation back, as far as no node loses its link by it."""
     made = make(evidence)
@@ -93,7 +120,7 @@ def make_rollback(evidence: Evidence) -> Plan:
             # The files are back, but the process of a replica is not: the restart is all that is left to do.
             return replace(made, **_NOTHING, reactivate=every, next_ca=evidence.active)
         return _unstaged(evidence, made)
-    former = evidence.previous
+    former = None if evidence.previous in evidence.compromised else evidence.previous
     moved = _moved(evidence, former) if former else {}
     if former and not moved:
         wanted = tuple(key for key in (former, evidence.active) if key)
@@ -289,12 +316,17 @@ def _replace_stops(evidence: Evidence, made: Plan) -> list[str]:
     return list(dict.fromkeys(stops))
 
 
-def _pair_stops(evidence: Evidence) -> list[str]:
+def _staged_stops(evidence: Evidence) -> list[str]:
+    """What is wrong with the staged pair."""
     stops = [
         f"replica {replica.name}: the staged pair is of no use: {replica.staged_error}; remove it or mend it"
         for replica in evidence.replicas
         if replica.staged_error
     ]
+    if evidence.staged in evidence.compromised:
+        stops.append(
+            "the staged CA is compromised: remove its pair from quazzar_staged_ca_dir, for another one to be made"
+        )
     staged = {replica.staged for replica in evidence.replicas if replica.staged}
     if len(staged) > 1:
         stops.append(
@@ -302,6 +334,11 @@ def _pair_stops(evidence: Evidence) -> list[str]:
             + ", ".join(f"{r.name}: {(r.staged or 'none')[:16]}" for r in evidence.replicas)
             + "): remove all but one"
         )
+    return stops
+
+
+def _pair_stops(evidence: Evidence) -> list[str]:
+    stops = _staged_stops(evidence)
     if not evidence.activating:
         stops += [
             f"replica {replica.name}: the pair of an earlier CA ({evidence.cas[replica.previous].sha256}) lies in"

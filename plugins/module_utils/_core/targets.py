@@ -25,7 +25,7 @@ _ACTS = {
     "close": _CLOSE,
     "rotate": (*_OPEN, *_MOVE, *_CLOSE),
     "rescue": _MOVE,
-    "revoke": ("close_window", "flip", "forget_identity", *_MOVE),
+    "revoke": ("stage", "activate", "close_window", "flip", "forget_identity", "unstage", "forget_previous", *_MOVE),
     "replace": ("stage", *_OPEN, "activate", *_MOVE, *_CLOSE, "forget_previous"),
     "rollback": (*_OPEN, "reactivate", "bundle_test", "push_pins", "close_window", "unstage", "forget_previous"),
 }
@@ -97,6 +97,11 @@ def of(made: plan.Plan, taken: intake.Intake) -> dict[str, Any]:
         "activate": list(made.activate),
         "reactivate": list(made.reactivate),
         "unstage": list(made.unstage),
+        "revoked": [
+            {"name": f"{evidence.cas[key].sha256[:16]}.revoked", "pem": taken.pem(key), "there": ""}
+            for key in sorted(evidence.compromised & frozenset(evidence.cas))
+            if evidence.settings.revoking
+        ],
         "forget_previous": list(made.forget_previous),
         "next_ca": evidence.cas[made.next_ca].sha256 if made.next_ca and made.next_ca in evidence.cas else "",
         "server_sample": taken.server_sample,
@@ -121,7 +126,7 @@ def _witnesses(taken: intake.Intake) -> dict[str, list[str]]:
     # The better a node's own link was, the less its answer can be blamed on the node.
     alive.sort(key=lambda node: (not node.handshake_up, node.to_node == "unknown"))
     by_ca = {
-        key: [node.name for node in alive if key in node.leaf_by][:2]
+        key: [node.name for node in alive if key in node.leaf_by and key not in evidence.compromised][:2]
         for key in [*sorted(evidence.trusted_legacy), evidence.active or ""]
     }
     legacy = [name for key in sorted(evidence.trusted_legacy) for name in by_ca[key]]

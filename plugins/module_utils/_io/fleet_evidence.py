@@ -127,6 +127,7 @@ def settings(options: Options) -> Settings:
         rescued=frozenset(options["rescued"]),
         compromised=frozenset(normalise_fingerprint(text) for text in options["compromised"]),
         compromised_at=parse_time(options["compromised_at"], "compromised_at"),
+        revoking=options["goal"] == "revoke",
         replaced=frozenset(normalise_fingerprint(text) for text in options["replaced"]),
         bridged=options["bridged"],
     )

@@ -213,9 +213,9 @@ class World:
     def _shown(self, each: SimReplica) -> Replica:
         return replica(each.name, each.serves, each.files, advertised=1 + len(each.process - {ACTIVE}))
 
-    def planned(self) -> tuple[Evidence, plan.Plan, dict[str, t.Any]]:
+    def planned(self, maker: t.Any = plan.make) -> tuple[Evidence, plan.Plan, dict[str, t.Any]]:
         seen = self.evidence()
-        made = plan.make(seen)
+        made = maker(seen)
         return seen, made, targets.of(made, taken(seen))
 
     def apply(self, act: str, made: plan.Plan, targets: dict[str, t.Any]) -> list[str]:

@@ -488,6 +488,69 @@ class TestStops:
         assert plan.damage(replacement.make_replace(bridged), bridged) == ()
 
 
+class TestRevocationOfTheActiveCa:
+    BAD = Settings(compromised=frozenset({BEFORE}), revoking=True, flip_possible=True)
+
+    def seen(self, *replicas: t.Any, **more: t.Any) -> Evidence:
+        fields = {
+            "active": BEFORE, "cas": {BEFORE: ca(BEFORE), NEXT: ca(NEXT)}, "settings": self.BAD, "replicas": replicas
+        }  # fmt: skip
+        return evidence(taught("n1", pins=(BEFORE,)), **{**fields, **more})
+
+    def test_another_takes_its_place_and_nothing_trusts_it_meanwhile(self):
+        bare = [replica(name, "W2", active=BEFORE, serving_root=BEFORE) for name in ("cp1", "cp2")]
+        made = replacement.make_revoke(self.seen(*bare))
+        assert (made.stage, made.activate, made.stops) == (("cp1", "cp2"), ("cp1", "cp2"), ()) and not made.ready
+        assert (made.place, made.open_window, made.push_pins, made.register, made.pin) == ((), (), (), (), ())
+        holding = [replace(each, staged=NEXT) for each in bare]
+        made = replacement.make_revoke(self.seen(*holding))
+        assert made.stage == () and made.ready and made.next_ca == NEXT
+        (cost,) = plan.damage(made, self.seen(*holding))
+        assert (cost.act, cost.nodes, cost.direction) == ("activate", ("n1",), "to_node")
+        lines = report.plan_lines(made, self.seen(*holding))
+        assert "2. write it as the only pin of 1 node, re-register each at full speed" in lines
+        assert report.unfinished(made, self.seen(*holding), "revoke")[:2] == [
+            "replica cp1: the compromised CA is still the active one",
+            "replica cp2: the compromised CA is still the active one",
+        ]
+
+    def test_what_was_cut_off_in_between_goes_on(self):
+        half = (
+            replica("cp1", "W2", active=NEXT, serving_root=NEXT, staged=NEXT, previous=BEFORE),
+            replica("cp2", "W2", active=BEFORE, serving_root=BEFORE, staged=NEXT),
+        )
+        for replicas, active in ((half, NEXT), (half[::-1], BEFORE)):
+            made = replacement.make_revoke(self.seen(*replicas, active=active))
+            assert made.stops == () and made.ready and set(made.activate) == {"cp1", "cp2"} and made.stage == ()
+
+    def test_then_it_is_revoked_as_any_other_and_its_pair_goes(self):
+        done = [replica(name, "W2", active=NEXT, serving_root=NEXT, previous=BEFORE) for name in ("cp1", "cp2")]
+        made = replacement.make_revoke(self.seen(*done, active=NEXT))
+        assert (made.register, made.push_pins, made.keep_identity) == (("n1",), ("n1",), ("n1",))
+        assert made.forget_previous == ("cp1", "cp2") and made.activate == () and made.pin == (NEXT,)
+        back = replacement.make_rollback(self.seen(*done, active=NEXT))
+        assert back.reactivate == () and BEFORE not in {*back.place, *back.pin}
+
+    def test_a_staged_ca_may_be_the_compromised_one(self):
+        stolen = Settings(compromised=frozenset({NEXT}), revoking=True)
+        both = (entry(BEFORE), entry(NEXT))
+        holding = [replica(n, "W2", both, active=BEFORE, serving_root=BEFORE, staged=NEXT) for n in ("cp1", "cp2")]
+        seen = self.seen(*holding, settings=stolen)
+        made = replacement.make_revoke(replace(seen, nodes=(taught("n1"),)))
+        assert made.unstage == ("cp1", "cp2") and made.retire == dict.fromkeys(("cp1", "cp2"), (entry(NEXT).path,))
+        assert made.push_pins == ("n1",) and made.pin == (BEFORE,)
+        going = replace(seen, settings=replace(NAMED, compromised=frozenset({NEXT})))
+        assert any("the staged CA is compromised: remove its pair" in s for s in replacement.make_replace(going).stops)
+
+    def test_a_planned_rotation_under_way_is_not_cut_short_by_another_ca(self):
+        half = (
+            replica("cp1", "W2", active=NEXT, serving_root=NEXT, staged=NEXT, previous=BEFORE),
+            replica("cp2", "W2", active=BEFORE, serving_root=BEFORE, staged=NEXT),
+        )
+        other = self.seen(*half, active=NEXT, settings=replace(self.BAD, compromised=frozenset({digest("third")})))
+        assert any("hold different active CAs" in stop for stop in replacement.make_revoke(other).stops)
+
+
 class TestRollback:
     def test_whoever_lives_on_the_staged_ca_is_registered_first(self):
         """A replica ran with it for a while, and was put back."""

@@ -162,7 +162,8 @@ def test_each_act_is_done_under_a_lock(act: str, locks: dict[str, str]) -> None:
 def test_every_act_that_is_handed_out_has_a_lock() -> None:
     """A new act that no lock covers would be done by two runs at once."""
     no_acts = {"fetch", "place", "retire", "bundle", "test_bundle", "registration_pin", "kept_identity", "active_ca",
-               "known_cas", "witnesses", "tenants", "lost", "server_sample", "leaves_marked", "next_ca"}  # fmt: skip
+               "known_cas", "witnesses", "tenants", "lost", "server_sample", "leaves_marked", "next_ca",
+               "revoked"}  # fmt: skip
     assert set(of(evidence(node()))) - no_acts == set(NOTHING)
 
 
@@ -174,8 +175,14 @@ def test_a_plan_that_registers_asks_for_a_lock_that_can_be_shared() -> None:
 
 def test_a_rescue_shares_the_lock_and_a_revocation_is_alone() -> None:
     assert targets.lock("rescue", {**NOTHING, "register": ["n1"]}) == "shared"
-    for act in ("close_window", "push_pins", "flip", "register"):
+    for act in ("close_window", "push_pins", "flip", "register", "stage", "activate", "unstage", "forget_previous"):
         assert targets.lock("revoke", {**NOTHING, act: ["x"]}) == "exclusive"
+
+
+def test_a_mark_of_what_is_revoked_is_left_by_a_revocation_only() -> None:
+    for revoking, names in ((True, [f"{OLD[:16]}.revoked"]), (False, [])):
+        seen = evidence(legacy(), settings=Settings(compromised=frozenset({OLD}), revoking=revoking))
+        assert [item["name"] for item in of(seen)["revoked"]] == names
 
 
 def test_a_planned_rotation_and_the_way_back_are_alone() -> None:
