@@ -225,7 +225,7 @@ def _why_moved(node: Node, former: str) -> str:
 
 def _unseen(evidence: Evidence) -> dict[str, str]:
     """Who may have been registered by any CA, since nobody could look, and why. A waiver excuses that."""
-    waived = {waiver.node for waiver in evidence.waivers if waiver.expires >= evidence.now}
+    waived = {waiver.node for waiver in evidence.waivers}
     found = {node.name: _why_unseen(node, evidence) for node in evidence.nodes}
     found.update({stranger.name: "is not in the inventory" for stranger in evidence.strangers})
     found = {name: why for name, why in found.items() if why and name not in waived}
