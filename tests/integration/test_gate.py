@@ -105,10 +105,17 @@ def test_what_only_the_registry_knows_keeps_the_gate_closed(fleet):
 
     # Credentials of both, each of which mints the tokens for its own nodes; and an instance that the inventory lacks.
     made.ghost("edge-lost", users[1]["tenant"])
-    run = made.play("ca_rotate", status=2, quazzar_cp_credentials=both)
+    # Another one joins while the run lasts.
+    play = made.begin("ca_rotate", quazzar_cp_credentials=both)
+    play.until(r"PLAY \[Move \| ")
+    made.ghost("edge-new", users[1]["tenant"])
+    run = play.finish()
+    assert run.status == 2, run.tail
     assert set(run.states.values()) == {"current"} and run.report["gate"]["reasons"] == []
-    assert list(run.blocked) == ["edge-lost"]
-    ghost = dict(made.registry())["edge-lost"]
+    assert sorted(run.blocked) == ["edge-lost", "edge-new"]
+    ghost, new = (dict(made.registry())[name] for name in ("edge-lost", "edge-new"))
+    assert run.blocked["edge-new"]["reason"] == f"in the CP's registry ({new}, offline) but not in the inventory"
+    made.delete("edge-new")
     assert run.blocked["edge-lost"]["reason"] == f"in the CP's registry ({ghost}, offline) but not in the inventory"
     assert run.blocked["edge-lost"]["remedy"] == "add it to the inventory, delete it at the CP, or give it a waiver"
     assert run.says("- edge-lost: unreachable; in the CP's registry (")
