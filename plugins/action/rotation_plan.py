@@ -40,6 +40,8 @@ REVOCATION = {
     "problems": {"type": "list", "elements": "str", "default": []},
 }
 
+WAIVER = {name: {"type": "str", "required": True} for name in ("node", "reason", "owner", "expires")}
+
 RUN = {
     "id": {"type": "str", "default": ""},
     "started": {"type": "str", "default": ""},
@@ -48,6 +50,7 @@ RUN = {
     "halt": {"type": "str", "default": ""},
     "negative_proof": {"type": "list", "elements": "dict", "options": PROOF, "default": []},
     "revocation": {"type": "dict", "options": REVOCATION},
+    "waivers": {"type": "list", "elements": "dict", "options": WAIVER},
 }
 
 MAKERS = {

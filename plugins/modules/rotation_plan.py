@@ -169,7 +169,8 @@ options:
   waivers_file:
     description: >-
       A YAML file on the controller with a list of waivers, each with C(node), C(reason), C(owner) and C(expires). A waiver lets the gate
-      open although this node is not proven.
+      open although this node is not proven. One for a name that is neither in O(nodes) nor in the registry, or one that was over when the
+      run started (O(run.started), else now), is an error.
     type: path
   rescued:
     description: >-
@@ -279,6 +280,29 @@ options:
             type: list
             elements: str
             default: []
+      waivers:
+        description: >-
+          The waivers of RV(report) of the first plan of this run. They hold until its end, whatever has ended since: O(waivers_file) is not
+          read. One whose node is not known any more is a warning.
+        type: list
+        elements: dict
+        suboptions:
+          node:
+            description: For whom it is.
+            type: str
+            required: true
+          reason:
+            description: Why.
+            type: str
+            required: true
+          owner:
+            description: Who answers for it.
+            type: str
+            required: true
+          expires:
+            description: When it ends, in RFC 3339.
+            type: str
+            required: true
 seealso:
   - module: quazzar.ca_rotation.node_info
   - module: quazzar.ca_rotation.cp_info

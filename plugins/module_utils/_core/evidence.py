@@ -245,9 +245,9 @@ class Evidence:
     """All that the plan may look at.
 
     ``cas`` is keyed by CA key. ``trusted_legacy`` are the CAs that a trust pool names, or whose claim was accepted.
-    ``switched_at`` is the moment from which no leaf may come from a legacy CA any more (None: not known). ``notes`` are
-    sentences on what was found that the operator should read. ``revoked``: SHA-256 digests of the CAs of which a mark
-    beside the CP says that they were revoked.
+    ``waivers`` are those that held when the run began. ``switched_at`` is the moment from which no leaf may come from a
+    legacy CA any more (None: not known). ``notes`` are sentences on what was found that the operator should read.
+    ``revoked``: SHA-256 digests of the CAs of which a mark beside the CP says that they were revoked.
     """
 
     now: datetime

@@ -63,7 +63,7 @@ def _decide(
     why_blocked: Callable[[Node, Evidence], str],
     free_at: Callable[[Node, Evidence], datetime | None],
 ) -> Gate:
-    waivers = {waiver.node for waiver in evidence.waivers if waiver.expires >= evidence.now}
+    waivers = {waiver.node for waiver in evidence.waivers}
     blocked: list[Blocked] = []
     passed: list[str] = []
     waived: list[str] = []

@@ -14,7 +14,8 @@ long as the staged pair is there, not every replica is known to run with it: onl
 shows that. So its removal is the last thing, and a run that was cut off restarts them all again.
 
 The way back changes trust pools and pins. The active CA is replaced by the one before only as long as no node has been
-registered by it: such a node pins the new one, and would be cut off.
+registered by it: such a node pins the new one, and would be cut off. A waiver stands in for a node that nobody can look
+at, never for one that was seen to have moved.
 """
 
 from __future__ import annotations
@@ -175,7 +176,7 @@ def _still_needed(evidence: Evidence) -> list[str]:
         ]
     # A copy of the active pair lies there only when another one was active in between.
     tried = any(replica.previous and replica.previous == evidence.active for replica in evidence.replicas)
-    unknown = _moved(evidence, evidence.active or "") if tried else {}
+    unknown = _unseen(evidence) if tried else {}
     return [
         f"{name} {why}, and may have been registered by the staged CA while a replica ran with it: make it reachable,"
         " or give it a waiver"
@@ -232,9 +233,27 @@ def made_since(evidence: Evidence) -> bool:
 
 
 def _moved(evidence: Evidence, former: str) -> dict[str, str]:
-    """The nodes that would not, or might not, survive it when the CA before became active again, and why."""
-    waived = {waiver.node for waiver in evidence.waivers if waiver.expires >= evidence.now}
-    found = {node.name: _why_moved(node, evidence, former) for node in evidence.nodes}
+    """The nodes that would not, or might not, survive it when the CA before became active again, and why. What was seen
+    of a node outweighs its waiver."""
+    seen = {node.name: _why_moved(node, former) for node in evidence.nodes}
+    return {**_unseen(evidence), **{name: why for name, why in seen.items() if why}}
+
+
+def _why_moved(node: Node, former: str) -> str:
+    """What was seen of a node, however long ago. A file that could not be read says nothing."""
+    if not node.examined or not node.reachable:
+        return ""
+    if former not in node.leaf_by and (node.leaf_by or not node.leaf_error):
+        return "has been registered by another CA"
+    if former not in node.pins and (node.pins or not node.pin_error):
+        return "does not pin the CA before"
+    return ""
+
+
+def _unseen(evidence: Evidence) -> dict[str, str]:
+    """Who may have been registered by any CA, since nobody could look, and why. A waiver excuses that."""
+    waived = {waiver.node for waiver in evidence.waivers}
+    found = {node.name: _why_unseen(node, evidence) for node in evidence.nodes}
     found.update({stranger.name: "is not in the inventory" for stranger in evidence.strangers})
     found = {name: why for name, why in found.items() if why and name not in waived}
     # A list that may be cut hides who moved.
@@ -243,16 +262,14 @@ def _moved(evidence: Evidence, former: str) -> dict[str, str]:
     return found
 
 
-def _why_moved(node: Node, evidence: Evidence, former: str) -> str:
-    if not node.examined or not node.reachable or (node.leaf_error and not node.leaf_by):
+def _why_unseen(node: Node, evidence: Evidence) -> str:
+    unread = (node.leaf_error and not node.leaf_by) or (node.pin_error and not node.pins)
+    if not node.examined or not node.reachable or unread:
         return "cannot be looked at"
     if gate.too_old(node, evidence):
         return "was looked at too long ago"
-    if gate.namesakes(node, evidence):
-        return f"is not alone: {gate.namesakes(node, evidence)}"
-    if former not in node.leaf_by:
-        return "has been registered by another CA"
-    return "" if former in node.pins else "does not pin the CA before"
+    doubles = gate.namesakes(node, evidence)
+    return f"is not alone: {doubles}" if doubles else ""
 
 
 def _pairs_before(evidence: Evidence) -> tuple[str, ...]:

@@ -207,6 +207,22 @@ def test_a_halt_is_what_is_unfinished_first() -> None:
     assert (result["finished"], result["unfinished"]) == (False, ["the canary failed: n1"])
 
 
+def test_a_waiver_that_has_ended_since_the_run_began_still_stands_in_its_report(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "waivers.yml"
+    ends = format_time(NOW - timedelta(minutes=1))
+    path.write_text(f"[{{node: ghost, reason: lost, owner: ops, expires: '{ends}'}}]")
+    run = {"started": format_time(NOW - timedelta(minutes=2))}
+    nodes, cp = {"n1": node("n1", NEW, NEW, up=True)}, {"cp1": replica()}
+    first = asked(nodes, cp, registry=registry("n1", "ghost"), waivers_file=str(path), run=run)
+    assert first["report"]["gate"]["waived"] == ["ghost"] and first["gate_open"]
+    # the instance was deleted, and the file is another one
+    path.write_text("- broken: [")
+    run |= {"waivers": first["report"]["waivers"]}
+    last = asked(nodes, cp, waivers_file=str(path), run=run)
+    assert last["finished"] and last["report"]["waivers"] == first["report"]["waivers"]
+    assert [text for text in last["warnings_found"] if text.startswith("the waiver for ghost names nobody any more")]
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [

@@ -605,30 +605,55 @@ class TestRollback:
         made = replacement.make_rollback(self.moved_fleet(taught("n1"), taught("n2")))
         assert made.reactivate == ("cp1",) and not made.stops
 
+    def stays(self, why: str, *nodes: t.Any, **more: t.Any) -> None:
+        made = replacement.make_rollback(self.moved_fleet(taught("n1"), *nodes, **more))
+        assert made.reactivate == () and made.stops == ()
+        (line,) = [text for text in made.warnings if text.startswith("the active CA is not replaced by the one before")]
+        assert why in line
+
     @pytest.mark.parametrize(
         ("change", "why"),
         [
             ({"leaf_by": frozenset({NEXT})}, "has been registered by another CA"),
+            ({"leaf_by": frozenset()}, "has been registered by another CA"),
             ({"pins": (NEXT,)}, "does not pin the CA before"),
-            ({"reachable": False}, "cannot be looked at"),
-            ({"examined": False, "reachable": False}, "cannot be looked at"),
+            ({"pins": (NEXT,), "leaf_by": frozenset(), "leaf_error": "no such file"}, "does not pin the CA before"),
+            ({"leaf_by": frozenset({NEXT}), "taken_at": NOW - DAY}, "has been registered by another CA"),
         ],
     )
-    def test_once_one_may_have_moved_it_stays(self, change, why):
-        made = replacement.make_rollback(self.moved_fleet(taught("n1"), taught("n2", **change)))
-        assert made.reactivate == ()
-        assert any(
-            line.startswith("the active CA is not replaced by the one before") and f"n2 {why}" in line
-            for line in made.warnings
-        )
-        waived = replacement.make_rollback(
-            self.moved_fleet(taught("n1"), taught("n2", **change), waivers=(waiver("n2"),))
-        )
-        assert waived.reactivate == ("cp1",)
+    def test_once_one_was_seen_to_have_moved_it_stays_whatever_a_waiver_says(self, change, why):
+        self.stays(f"n2 {why}", taught("n2", **change))
+        self.stays(f"n2 {why}", taught("n2", **change), waivers=(waiver("n2"),))
+
+    @pytest.mark.parametrize(
+        ("change", "why"),
+        [
+            ({"reachable": False}, "cannot be looked at"),
+            ({"examined": False, "reachable": False}, "cannot be looked at"),
+            ({"leaf_by": frozenset(), "leaf_error": "no such file"}, "cannot be looked at"),
+            ({"pins": (), "pin_error": "no such file"}, "cannot be looked at"),
+            ({"taken_at": NOW - DAY}, "was looked at too long ago"),
+            ({"instances": (instance("n2"), instance("n2", id="inst_2", tenant="beta"))}, "is not alone: instances of"),
+        ],
+    )
+    def test_whom_nobody_can_look_at_may_have_moved_unless_a_waiver_says_otherwise(self, change, why):
+        self.stays(f"n2 {why}", taught("n2", **change))
+        waived = self.moved_fleet(taught("n1"), taught("n2", **change), waivers=(waiver("n2"),))
+        assert replacement.make_rollback(waived).reactivate == ("cp1",)
 
     def test_a_stranger_may_have_moved_too(self):
-        made = replacement.make_rollback(self.moved_fleet(taught(), strangers=(instance("ghost"),)))
-        assert made.reactivate == () and any("ghost is not in the inventory" in line for line in made.warnings)
+        self.stays("ghost is not in the inventory", strangers=(instance("ghost"),))
+        waived = self.moved_fleet(taught(), strangers=(instance("ghost"),), waivers=(waiver("ghost"),))
+        assert replacement.make_rollback(waived).reactivate == ("cp1",)
+
+    def test_a_waiver_helps_where_the_staged_ca_may_have_signed_unseen(self):
+        pool = (entry(BEFORE), entry(NEXT))
+        tried = (replica("cp1", "W2", pool, active=BEFORE, serving_root=BEFORE, staged=NEXT, previous=BEFORE),)
+        seen = staged(taught("n1"), unreachable("n2"), replicas=tried, waivers=(waiver("n2"),))
+        assert replacement.make_rollback(seen).stops == ()
+        # What was seen of a node has nothing to do with the staged CA, so it asks for no waiver.
+        other = taught("n2", leaf_by=frozenset({fleets.OLDER}))
+        assert replacement.make_rollback(staged(taught("n1"), other, replicas=tried)).stops == ()
 
     def test_without_the_pair_before_it_says_why_it_stays(self):
         moved = node("n2", pins=(NEXT,), leaf_by=frozenset({NEXT}))
