@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
 import pytest
 
@@ -70,7 +71,22 @@ def test_what_only_served_the_grace_window_goes_after_the_strip(
     assert found["narrow_pins"] == ["n1"]
     assert bool(found["narrow_now"]) is done
     assert bool(found["forget_identity"]) is done
-    assert found["kept_identity"] == ["n1"]
+
+
+def test_only_a_kept_identity_of_a_ca_that_leaves_proves_that_it_is_refused() -> None:
+    nodes = (
+        node("n1", kept_identity=True),
+        node("n2", kept_identity=True, kept_by=frozenset({OLDER})),
+        node("n3", kept_identity=True, kept_not_after=NOW - DAY),
+    )
+    seen = evidence(*nodes, replicas=(replica(pool=[entry(OLD)]),))
+    assert of(seen)["kept_identity"] == ["n1"]
+    both = (replica("cp1", pool=[entry(OLD)]), replica("cp2", pool=[entry(OLDER)]))
+    assert of(replace(seen, replicas=both))["kept_identity"] == ["n1", "n2"]
+    # a revocation proves what it is about, wherever the pool names that CA
+    for pool in ([entry(OLD), entry(OLDER)], [entry(OLD)], []):
+        bad = replace(seen, replicas=(replica(pool=pool),), settings=Settings(compromised=frozenset({OLDER})))
+        assert targets.of(plan.make_revoke(bad), taken(bad))["kept_identity"] == ["n2"]
 
 
 @pytest.mark.parametrize(("possible", "now"), [(True, ["cp1"]), (False, [])])
