@@ -27,6 +27,7 @@ CLAIM = {
 PROOF = {
     "node": {"type": "str", "required": True},
     "replica": {"type": "str", "required": True},
+    "accepted_before": {"type": "bool", "default": False},
     "after": {"type": "str", "required": True, "choices": ["accepted", "refused", "unknown"]},
     "detail": {"type": "str", "default": ""},
     "at": {"type": "str", "default": ""},

@@ -239,6 +239,10 @@ options:
             description: The replica that was asked.
             type: str
             required: true
+          accepted_before:
+            description: Whether it is known to have accepted that identity before the strip.
+            type: bool
+            default: false
           after:
             description: Its answer.
             type: str
@@ -556,6 +560,10 @@ targets:
       type: list
       elements: str
       sample: [node-1, node-2]
+    held_identity:
+      description: For each replica the nodes that keep such an identity by a CA that its trust pool still names, or are to keep one.
+      type: dict
+      sample: {cp1: [node-1, node-2]}
     kept_identity:
       description: Nodes that keep one by a CA that is about to be retired, or is compromised, and that has not expired.
       type: list

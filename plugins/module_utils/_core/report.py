@@ -290,6 +290,10 @@ def drift_lines(plan: Plan, evidence: Evidence) -> list[str]:
     ]
 
 
+#: What is said of a negative proof, by whether the same replica accepted the same identity before.
+_CONTROL = {True: ", and was accepted before", False: "; that it was accepted before was not shown"}
+
+
 def summary_lines(plan: Plan, evidence: Evidence, document: Mapping[str, Any]) -> list[str]:
     """The end of a run, as an operator reads it."""
     on_legacy = sum(1 for node in evidence.nodes if node.reachable and evidence.active not in node.leaf_by)
@@ -308,7 +312,7 @@ def summary_lines(plan: Plan, evidence: Evidence, document: Mapping[str, Any]) -
         lines.append(f"Staged CA: {_ca(evidence, evidence.staged)}. Phase: {plan.phase}.")
     lines += [
         f"Negative proof: the legacy identity of {proof['node']} is {proof['after']} by {proof['replica']}"
-        f" ({proof['detail']})"
+        f" ({proof['detail']}){_CONTROL[bool(proof.get('accepted_before'))]}"
         for proof in document["negative_proof"]
     ]
     lines += _revocation_lines(document["revocation"])

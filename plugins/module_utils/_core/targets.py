@@ -62,7 +62,7 @@ def of(made: plan.Plan, taken: intake.Intake) -> dict[str, Any]:
     by_name = {replica.name: replica for replica in evidence.replicas}
     bundle = [taken.pem(key) for key in made.pin]
     stripped = plan.stripped(evidence, made)
-    kept = _kept_of(_leaving(evidence, made), evidence)
+    leaving = _leaving(evidence, made)
     placeable = [key for key in made.place if key in evidence.cas]
     return {
         "fetch": [{"key": need.key, "holders": list(need.holders)} for need in made.fetch],
@@ -89,7 +89,8 @@ def of(made: plan.Plan, taken: intake.Intake) -> dict[str, Any]:
         "registration_pin": [taken.pem(key) for key in plan.registration_pin(evidence, made.world)],
         "push_pins": list(made.push_pins),
         "keep_identity": list(made.keep_identity),
-        "kept_identity": kept,
+        "kept_identity": _kept_of(leaving, evidence),
+        "held_identity": {r.name: _held(leaving & r.pool_keys, evidence, made) for r in evidence.replicas},
         "register": list(made.register),
         "flip": list(made.flip),
         "flip_first": list(made.flip) if evidence.settings.flip_possible and made.flip_first else [],
@@ -131,6 +132,12 @@ def _kept_of(cas: frozenset[str], evidence: Evidence) -> list[str]:
     """The nodes that keep an identity which shows whether any of these is still trusted, in the order of the fleet."""
     names = {name for key in cas for name in evidence.kept.get(key, ())}
     return [node.name for node in evidence.nodes if node.name in names]
+
+
+def _held(cas: frozenset[str], evidence: Evidence, made: plan.Plan) -> list[str]:
+    """The same with those that are told to keep one."""
+    told = [node.name for node in evidence.nodes if node.name in made.keep_identity and node.leaf_by & cas]
+    return list(dict.fromkeys([*_kept_of(cas, evidence), *told]))
 
 
 def _witnesses(taken: intake.Intake) -> dict[str, list[str]]:

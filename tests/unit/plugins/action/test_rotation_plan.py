@@ -192,7 +192,8 @@ def test_a_witness_can_be_believed() -> None:
 
 
 def test_the_report_keeps_to_its_schema_and_holds_what_the_run_says() -> None:
-    proof = {"node": "n1", "replica": "cp1", "after": "refused", "detail": "alert 42", "at": "2026-05-04T12:00:40Z"}
+    proof = {"node": "n1", "replica": "cp1", "accepted_before": False, "after": "refused", "detail": "alert 42"}
+    proof["at"] = "2026-05-04T12:00:40Z"
     run = {
         "id": "r1",
         "started": format_time(NOW),

@@ -51,7 +51,14 @@ RUN = {
     "owner": "ops",
     "halt": "",
     "negative_proof": [
-        {"node": "n1", "replica": "cp1", "after": "refused", "detail": "alert 42", "at": "2026-05-04T12:00:40Z"}
+        {
+            "node": "n1",
+            "replica": "cp1",
+            "accepted_before": True,
+            "after": "refused",
+            "detail": "alert 42",
+            "at": "2026-05-04T12:00:40Z",
+        }
     ],
 }
 BUSY = evidence(
@@ -270,7 +277,7 @@ class TestLines:
             "Fleet: 1 nodes: 1 current.",
             "Nodes whose certificate is by a legacy CA: 0.",
             "Grace window: closed",
-            "Negative proof: the legacy identity of n1 is refused by cp1 (alert 42)",
+            "Negative proof: the legacy identity of n1 is refused by cp1 (alert 42), and was accepted before",
             "Waiver: n9 until 2026-05-05T12:00:00Z, in storage (ops)",
             "Finished.",
         ]

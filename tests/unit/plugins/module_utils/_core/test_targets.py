@@ -118,6 +118,17 @@ class TestWitnesses:
         assert self.of(legacy(), cas=over)["legacy"] == []
 
 
+def test_acceptance_can_be_shown_only_where_the_pool_names_the_ca() -> None:
+    nodes = (node("n1", kept_identity=True), node("n2", kept_identity=True, kept_by=frozenset({OLDER})), legacy("n3"))
+    both = (replica("cp1", pool=[entry(OLD)]), replica("cp2", pool=[entry(OLD), entry(OLDER)]), replica("cp3"))
+    found = of(evidence(*nodes[:2], replicas=both))
+    assert found["held_identity"] == {"cp1": ["n1"], "cp2": ["n1", "n2"], "cp3": []}
+    # a revocation has a copy made first
+    bad = evidence(*nodes, replicas=both, settings=Settings(compromised=frozenset({OLD})))
+    found = targets.of(plan.make_revoke(bad), taken(bad))
+    assert found["held_identity"] == {"cp1": ["n1", "n3"], "cp2": ["n1", "n3"], "cp3": []}
+
+
 def test_lost_is_what_was_tried() -> None:
     assert of(evidence(unreachable("n1"), Node("n2"), node("n3")))["lost"] == ["n1"]
 
@@ -178,7 +189,8 @@ def test_each_act_is_done_under_a_lock(act: str, locks: dict[str, str]) -> None:
 def test_every_act_that_is_handed_out_has_a_lock() -> None:
     """A new act that no lock covers would be done by two runs at once."""
     no_acts = {"fetch", "place", "retire", "bundle", "test_bundle", "registration_pin", "kept_identity", "active_ca",
-               "known_cas", "witnesses", "tenants", "lost", "server_sample", "leaves_marked", "next_ca"}  # fmt: skip
+               "held_identity", "known_cas", "witnesses", "tenants", "lost", "server_sample", "leaves_marked",
+               "next_ca"}  # fmt: skip
     assert set(of(evidence(node()))) - no_acts == set(NOTHING)
 
 
