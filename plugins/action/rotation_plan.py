@@ -27,6 +27,7 @@ CLAIM = {
 PROOF = {
     "node": {"type": "str", "required": True},
     "replica": {"type": "str", "required": True},
+    "accepted_before": {"type": "bool", "default": False},
     "after": {"type": "str", "required": True, "choices": ["accepted", "refused", "unknown"]},
     "detail": {"type": "str", "default": ""},
     "at": {"type": "str", "default": ""},
@@ -103,6 +104,8 @@ class ActionModule(EvidenceAction):
         taken = intake.gather(raw, fleet_evidence.settings(options), utc_now())
         made = MAKERS.get(options["goal"], plan.make)(taken.evidence)
         handed_out = targets.of(made, taken)
+        if options["goal"] == "revoke" and report.proof_failed(taken.evidence, options["run"]):
+            handed_out["forget_identity"] = []  # the next run tries again with them
         document = report.document(made, taken.evidence, goal=options["goal"], extra=options["run"])
         return {
             "changed": False,

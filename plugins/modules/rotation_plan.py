@@ -110,7 +110,8 @@ options:
     default: 2
   legacy_probes:
     description: >-
-      How many nodes keep a copy of their legacy identity for the negative proof. With V(0) the grace window may be closed without that proof.
+      How many nodes of each legacy CA keep a copy of their legacy identity for the negative proof. With V(0) the grace window may be closed
+      without that proof.
     type: int
     default: 2
   retirable_paths:
@@ -239,6 +240,10 @@ options:
             description: The replica that was asked.
             type: str
             required: true
+          accepted_before:
+            description: Whether it is known to have accepted that identity before the strip.
+            type: bool
+            default: false
           after:
             description: Its answer.
             type: str
@@ -583,12 +588,18 @@ targets:
       elements: str
       sample: [node-1, node-2]
     keep_identity:
-      description: Nodes that are to keep a copy of their legacy identity before they are registered again.
+      description:
+        - Nodes that are to keep a copy of their legacy identity before they are registered again.
+        - At most O(legacy_probes) of each CA, as far as not as many keep one by it that has not expired.
       type: list
       elements: str
       sample: [node-1, node-2]
+    held_identity:
+      description: For each replica the nodes that keep such an identity by a CA that its trust pool still names, or are to keep one.
+      type: dict
+      sample: {cp1: [node-1, node-2]}
     kept_identity:
-      description: Nodes that keep one.
+      description: Nodes that keep one by a CA that is about to be retired, or is compromised, and that has not expired.
       type: list
       elements: str
       sample: []

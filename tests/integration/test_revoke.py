@@ -44,6 +44,9 @@ def test_a_compromised_ca_is_trusted_by_nothing_any_more(fleet):
     assert run.says(f"Time to untrust, until the last replica refused it: {seconds} s from the start of the run.")
     assert [leaf["node"] for leaf in revocation["suspicious_leaves"]] == made.names[:3]
     assert revocation["pinned_by"] == [] and run.says("Its pins: not known of node04.")
+    proofs = {(proof["replica"], proof["accepted_before"], proof["after"]) for proof in run.report["negative_proof"]}
+    assert proofs == {("cp1", True, "refused"), ("cp2", True, "refused")}
+    assert {proof["node"] for proof in run.report["negative_proof"]} == {"node01", "node02"}
     assert revocation["tokens"] == "open" and run.says("revoke every open registration token in the Control Panel")
     assert {name: made.node_file(name, "ca.crt").read_bytes() for name in made.names[:3]} == dict.fromkeys(
         made.names[:3], made.pair(2).pem
@@ -124,4 +127,8 @@ def test_a_replica_that_does_not_come_up_without_it_is_left_without_it(fleet):
     lab.restart(str(made.dir), "cp1")
     run = made.play("ca_revoke", quazzar_compromised_cas=[made.cas()[0]["sha256"]], quazzar_tokens_revoked=True)
     assert run.report["finished"] and made.environments() == pools
+    # by then cp1 had refused it without anybody having seen that it ever accepted it
+    proofs = {(proof["replica"], proof["accepted_before"], proof["after"]) for proof in run.report["negative_proof"]}
+    assert proofs == {("cp1", False, "refused"), ("cp2", True, "refused")}
+    assert run.says("; that it was accepted before was not shown")
     made.connected()

@@ -169,6 +169,7 @@ class Replica:
 class Node:
     """One node of the frozen list. ``beat``: its heartbeat is known to reach the CP (None: nobody could tell).
     ``server_trust``: what it verifies the CP by ("pin", "system", a path; empty: not known).
+    ``kept_identity``: a copy of an identity lies on it; ``kept_by``: the CAs that really signed that one's leaf.
     ``sample``: whether it would take a server certificate by the staged CA ("ok", "refused", "unknown")."""
 
     name: str
@@ -195,6 +196,8 @@ class Node:
     symptom_count: int | None = None
     clock_skew: float | None = None
     kept_identity: bool = False
+    kept_by: frozenset[str] = frozenset()
+    kept_not_after: datetime | None = None
     instances: tuple[Instance, ...] = ()
     beat: bool | None = None
 
@@ -267,6 +270,17 @@ class Evidence:
     @property
     def pool_keys(self) -> frozenset[str]:
         return frozenset(key for replica in self.replicas for key in replica.pool_keys) - {self.active or ""}
+
+    @property
+    def kept(self) -> Mapping[str, tuple[str, ...]]:
+        """For each CA the nodes that keep an identity by it which has not expired. Only these can show that it is
+        refused: that of another CA says nothing about this one, and an expired one is refused by everybody."""
+        found: dict[str, tuple[str, ...]] = {}
+        for node in self.nodes:
+            if node.kept_identity and node.kept_not_after is not None and node.kept_not_after > self.now:
+                for key in node.kept_by:
+                    found[key] = (*found.get(key, ()), node.name)
+        return found
 
     @property
     def compromised(self) -> frozenset[str]:

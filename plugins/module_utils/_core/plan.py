@@ -143,7 +143,7 @@ def make(evidence: Evidence) -> Plan:
         open_window=open_window,
         bundle_test=bundle_test,
         push_pins=push,
-        keep_identity=_keep(evidence, register),
+        keep_identity=_keep(evidence, register, needed),
         register=register,
         flip=flip,
         flip_first=bool(flip) and _flips_first(evidence, world, register),
@@ -196,12 +196,6 @@ def make_revoke(evidence: Evidence) -> Plan:
         for node in evidence.nodes
         if alive(node, evidence) and (bad & frozenset(node.pins) or not pins_active(node, evidence.active))
     )
-    kept = sum(1 for node in evidence.nodes if node.kept_identity)
-    able = [
-        name
-        for name in register
-        if by_name[name].leaf_by & bad and not expired(by_name[name], evidence.now) and not by_name[name].kept_identity
-    ]
     flip = tuple(r.name for r in evidence.replicas if r.listening and r.serving_root in bad)
     return replace(
         made,
@@ -210,7 +204,7 @@ def make_revoke(evidence: Evidence) -> Plan:
         stops=tuple(_revoke_stops(evidence, made.world)),
         fetch=(), preserve=(), open_window=(), bundle_test=None, push_pins=push, register=register, flip=flip,
         flip_first=False,
-        keep_identity=tuple(able[: max(0, evidence.settings.legacy_probes - kept)]),
+        keep_identity=_keep(evidence, register, sorted(bad)),
         close_window=close, retire={name: retire[name] for name in close}, narrow_pins=(),
         waiting_without_link=tuple(name for name in register if by_name[name].up),
     )  # fmt: skip
@@ -442,21 +436,22 @@ def canary(evidence: Evidence, world: str, push: tuple[str, ...], register: tupl
     return able[0].name if able else None
 
 
-def _keep(evidence: Evidence, register: tuple[str, ...]) -> tuple[str, ...]:
-    """The nodes whose legacy identity is kept for the negative proof, as far as there are not enough kept already."""
+def _keep(evidence: Evidence, register: tuple[str, ...], cas: Iterable[str]) -> tuple[str, ...]:
+    """The nodes whose legacy identity is kept for the negative proof, as far as there are not enough kept already of
+    each of these CAs: a probe proves nothing about another one. Where no other node will do a copy is replaced that
+    proves nothing, neither for these nor for another CA that is to be retired."""
     by_name = {node.name: node for node in evidence.nodes}
-    missing = evidence.settings.legacy_probes - sum(1 for node in evidence.nodes if node.kept_identity)
-    able = [
-        name
-        for name in register
-        if not by_name[name].kept_identity
-        and by_name[name].leaf_by & frozenset(_needed(evidence))
-        and not expired(by_name[name], evidence.now)
-    ]
-    # One probe for each CA first: a probe proves nothing about the others.
-    firsts = {min(by_name[name].leaf_by & frozenset(_needed(evidence))): name for name in reversed(able)}
-    able.sort(key=lambda name: name not in firsts.values())
-    return tuple(able[: max(missing, 0)])
+    cas = tuple(cas)
+    retirable = {key for replica in evidence.replicas for entry in replica.retirable for key in entry.keys}
+    useful = {name for key in retirable.union(cas) for name in evidence.kept.get(key, ())}
+    able = [by_name[name] for name in register if name not in useful and not expired(by_name[name], evidence.now)]
+    able.sort(key=lambda node: node.kept_identity)
+    chosen: list[str] = []
+    for key in cas:
+        missing = evidence.settings.legacy_probes - len(evidence.kept.get(key, ()))
+        fit = [node.name for node in able if key in node.leaf_by and node.name not in chosen]
+        chosen += fit[: max(missing, 0)]
+    return tuple(chosen)
 
 
 def _narrows(node: Node, evidence: Evidence, world: str) -> bool:

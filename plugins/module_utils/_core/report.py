@@ -305,6 +305,10 @@ def drift_lines(plan: Plan, evidence: Evidence) -> list[str]:
     ]
 
 
+#: What is said of a negative proof, by whether the same replica accepted the same identity before.
+_CONTROL = {True: ", and was accepted before", False: "; that it was accepted before was not shown"}
+
+
 def summary_lines(plan: Plan, evidence: Evidence, document: Mapping[str, Any]) -> list[str]:
     """The end of a run, as an operator reads it."""
     on_legacy = sum(1 for node in evidence.nodes if node.reachable and evidence.active not in node.leaf_by)
@@ -323,7 +327,7 @@ def summary_lines(plan: Plan, evidence: Evidence, document: Mapping[str, Any]) -
         lines.append(f"Staged CA: {_ca(evidence, evidence.staged)}. Phase: {plan.phase}.")
     lines += [
         f"Negative proof: the legacy identity of {proof['node']} is {proof['after']} by {proof['replica']}"
-        f" ({proof['detail']})"
+        f" ({proof['detail']}){_CONTROL[bool(proof.get('accepted_before'))]}"
         for proof in document["negative_proof"]
     ]
     lines += _revocation_lines(document["revocation"])
@@ -461,7 +465,8 @@ def _revocation(evidence: Evidence, extra: Mapping[str, Any]) -> dict[str, Any]:
     unpinned = max(looked) if looked and not holders and not unseen else None
     since = evidence.settings.compromised_at
     left = [str(problem) for problem in told.get("problems") or ()]
-    if told.get("worked") and evidence.settings.legacy_probes and not proven:
+    kept = any(evidence.kept.get(key) for key in evidence.compromised)
+    if (told.get("worked") or kept) and evidence.settings.legacy_probes and not proven:
         missing = [replica.name for replica in evidence.replicas if replica.name not in refused]
         left.append(f"not proven: no identity of the compromised CA was shown to be refused by {', '.join(missing)}")
     if told.get("tokens") == "open":
@@ -487,6 +492,14 @@ def _revocation(evidence: Evidence, extra: Mapping[str, Any]) -> dict[str, Any]:
         "suspicious_leaves": list(late.values()),
         "open": left,
     }
+
+
+def proof_failed(evidence: Evidence, extra: Mapping[str, Any]) -> bool:
+    """Whether this run has tried to show that every replica refuses the compromised CA, and could not."""
+    proofs = extra.get("negative_proof") or ()
+    refused = {proof["replica"] for proof in proofs if proof["after"] == "refused"}
+    tried = bool(proofs or (extra.get("revocation") or {}).get("problems"))
+    return tried and any(replica.name not in refused for replica in evidence.replicas)
 
 
 def _revocation_lines(revocation: Mapping[str, Any] | None) -> list[str]:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import intake, plan, run_lock, states
-from .evidence import Replica
+from .evidence import Evidence, Replica
 
 #: What each goal acts upon, by the keys of the targets.
 _OPEN = ("open_window",)
@@ -62,6 +62,7 @@ def of(made: plan.Plan, taken: intake.Intake) -> dict[str, Any]:
     by_name = {replica.name: replica for replica in evidence.replicas}
     bundle = [taken.pem(key) for key in made.pin]
     stripped = plan.stripped(evidence, made)
+    leaving = _leaving(evidence, made)
     placeable = [key for key in made.place if key in evidence.cas]
     return {
         "fetch": [{"key": need.key, "holders": list(need.holders)} for need in made.fetch],
@@ -88,7 +89,8 @@ def of(made: plan.Plan, taken: intake.Intake) -> dict[str, Any]:
         "registration_pin": [taken.pem(key) for key in plan.registration_pin(evidence, made.world)],
         "push_pins": list(made.push_pins),
         "keep_identity": list(made.keep_identity),
-        "kept_identity": [node.name for node in evidence.nodes if node.kept_identity],
+        "kept_identity": _kept_of(leaving, evidence),
+        "held_identity": {r.name: _held(leaving & r.pool_keys, evidence, made) for r in evidence.replicas},
         "register": list(made.register),
         "flip": list(made.flip),
         "flip_first": list(made.flip) if evidence.settings.flip_possible and made.flip_first else [],
@@ -117,6 +119,30 @@ def of(made: plan.Plan, taken: intake.Intake) -> dict[str, Any]:
         # A host outside of --limit was not tried: it keeps the gate closed, but it is no failure.
         "lost": [node.name for node in evidence.nodes if node.examined and not node.reachable],
     }
+
+
+def _leaving(evidence: Evidence, made: plan.Plan) -> frozenset[str]:
+    """The CAs that the plan takes out of trust: what a revocation names, else what is retired."""
+    retired = frozenset(
+        key
+        for replica in evidence.replicas
+        for entry in replica.pool
+        if entry.path in made.retire.get(replica.name, ())
+        for key in entry.keys
+    )
+    return retired if retired and not retired & evidence.compromised else evidence.compromised
+
+
+def _kept_of(cas: frozenset[str], evidence: Evidence) -> list[str]:
+    """The nodes that keep an identity which shows whether any of these is still trusted, in the order of the fleet."""
+    names = {name for key in cas for name in evidence.kept.get(key, ())}
+    return [node.name for node in evidence.nodes if node.name in names]
+
+
+def _held(cas: frozenset[str], evidence: Evidence, made: plan.Plan) -> list[str]:
+    """The same with those that are told to keep one."""
+    told = [node.name for node in evidence.nodes if node.name in made.keep_identity and node.leaf_by & cas]
+    return list(dict.fromkeys([*_kept_of(cas, evidence), *told]))
 
 
 def _witnesses(taken: intake.Intake) -> dict[str, list[str]]:

@@ -86,6 +86,14 @@ def claim(ca: Minted, source: str = "n1:/ca.crt") -> dict[str, str]:
     return {"source": source, "content": ca.pem.decode()}
 
 
+KEPT = make_leaf(OLD, "n1", not_before=NOW - 10 * DAY)
+KEEPS = {
+    "kept_identity": True,
+    "kept_leaf": {
+        "der": base64.b64encode(KEPT.der).decode(), "not_after": format_time(KEPT.cert.not_after), "signed_by": [],
+        "error": "",
+    },
+}  # fmt: skip
 ACCIDENT = {name: node(name, OLD, OLD) for name in ("n1", "n2", "n3")}
 
 
@@ -137,7 +145,7 @@ def test_world_w1_tests_the_order_that_the_agents_do_not_know_and_pins_both() ->
 
 
 def test_the_strip_and_what_comes_after_it() -> None:
-    moved = {n: node(n, NEW, NEW, up=True, kept_identity=n == "n1") for n in ("n1", "n2")}
+    moved = {n: node(n, NEW, NEW, up=True, **(KEEPS if n == "n1" else {})) for n in ("n1", "n2")}
     theirs = entry("/etc/theirs.pem", make_ca())
     pooled = replica(theirs, entry("/legacy/old.crt", OLD))
     before = asked(moved, {"cp1": pooled}, goal="rotate")
@@ -184,7 +192,8 @@ def test_a_witness_can_be_believed() -> None:
 
 
 def test_the_report_keeps_to_its_schema_and_holds_what_the_run_says() -> None:
-    proof = {"node": "n1", "replica": "cp1", "after": "refused", "detail": "alert 42", "at": "2026-05-04T12:00:40Z"}
+    proof = {"node": "n1", "replica": "cp1", "accepted_before": False, "after": "refused", "detail": "alert 42"}
+    proof["at"] = "2026-05-04T12:00:40Z"
     run = {
         "id": "r1",
         "started": format_time(NOW),

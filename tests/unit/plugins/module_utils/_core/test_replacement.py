@@ -41,7 +41,7 @@ class SimNode:
     leaf: str = BEFORE
     reachable: bool = True
     takes: str = "bundle"
-    kept: bool = False
+    kept: str = ""
 
 
 @dataclass
@@ -108,7 +108,8 @@ class World:
         up = self.up(one)
         return node(
             one.name, pins=one.pins, leaf_by=frozenset({one.leaf}), leaf_not_before=SWITCHED - DAY,
-            to_cp="ok" if up else "refused", to_node="accepted" if up else "refused", beat=up, kept_identity=one.kept,
+            to_cp="ok" if up else "refused", to_node="accepted" if up else "refused", beat=up,
+            kept_identity=bool(one.kept), kept_by=frozenset({one.kept}),
             sample="ok" if self.staged and NEXT in one.pins else "refused" if self.staged else "unknown",
             instances=(instance(one.name),),
         )  # fmt: skip
@@ -185,7 +186,7 @@ class World:
         self._restart(self._cp(name))
 
     def _keep_identity(self, name: str, found: dict[str, t.Any]) -> None:
-        self._node(name).kept = True
+        self._node(name).kept = self._node(name).leaf
 
     def _register(self, name: str, found: dict[str, t.Any]) -> None:
         one = self._node(name)
@@ -207,7 +208,7 @@ class World:
         self._node(name).pins = (found["active_ca"],)
 
     def _forget_identity(self, name: str, found: dict[str, t.Any]) -> None:
-        self._node(name).kept = False
+        self._node(name).kept = ""
 
     def _forget_previous(self, name: str, found: dict[str, t.Any]) -> None:
         self.previous = None

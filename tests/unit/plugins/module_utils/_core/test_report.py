@@ -51,7 +51,14 @@ RUN = {
     "owner": "ops",
     "halt": "",
     "negative_proof": [
-        {"node": "n1", "replica": "cp1", "after": "refused", "detail": "alert 42", "at": "2026-05-04T12:00:40Z"}
+        {
+            "node": "n1",
+            "replica": "cp1",
+            "accepted_before": True,
+            "after": "refused",
+            "detail": "alert 42",
+            "at": "2026-05-04T12:00:40Z",
+        }
     ],
 }
 BUSY = evidence(
@@ -270,7 +277,7 @@ class TestLines:
             "Fleet: 1 nodes: 1 current.",
             "Nodes whose certificate is by a legacy CA: 0.",
             "Grace window: closed",
-            "Negative proof: the legacy identity of n1 is refused by cp1 (alert 42)",
+            "Negative proof: the legacy identity of n1 is refused by cp1 (alert 42), and was accepted before",
             "Waiver: n9 until 2026-05-05T12:00:00Z, in storage (ops)",
             "Finished.",
         ]
@@ -306,6 +313,18 @@ class TestRevocation:
         assert found["revocation"]["seconds_to_untrust"] is None
         nothing_to_do = self.document(node(), run={"negative_proof": [], "revocation": {"tokens": "confirmed"}})
         assert nothing_to_do["finished"] is True
+
+    def test_an_identity_that_is_still_kept_was_not_shown_to_be_refused(self) -> None:
+        """Also when a later run has nothing else to do: it is kept until the proof has been made."""
+        keeper = node("n1", kept_identity=True, kept_by=frozenset({OLD}), kept_not_after=NOW + DAY)
+        found = self.document(keeper, run={"negative_proof": [], "revocation": {"tokens": "confirmed"}})
+        assert found["finished"] is False and found["unfinished"][0].startswith("not proven: ")
+        failed = [{**RUN["negative_proof"][0], "replica": "cp1", "after": "unknown"}]
+        seen = evidence(keeper, settings=self.BAD)
+        assert report.proof_failed(seen, {"negative_proof": failed})
+        assert report.proof_failed(seen, {"revocation": {"problems": ["cp1: not shown"]}})
+        assert not report.proof_failed(seen, {"negative_proof": [{**failed[0], "after": "refused"}]})
+        assert not report.proof_failed(seen, {})
 
     def test_tokens_are_open_until_somebody_says_otherwise(self) -> None:
         found = self.document(node(), run={"revocation": {"worked": True, "tokens": "open"}})

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
 import pytest
 
@@ -70,7 +71,22 @@ def test_what_only_served_the_grace_window_goes_after_the_strip(
     assert found["narrow_pins"] == ["n1"]
     assert bool(found["narrow_now"]) is done
     assert bool(found["forget_identity"]) is done
-    assert found["kept_identity"] == ["n1"]
+
+
+def test_only_a_kept_identity_of_a_ca_that_leaves_proves_that_it_is_refused() -> None:
+    nodes = (
+        node("n1", kept_identity=True),
+        node("n2", kept_identity=True, kept_by=frozenset({OLDER})),
+        node("n3", kept_identity=True, kept_not_after=NOW - DAY),
+    )
+    seen = evidence(*nodes, replicas=(replica(pool=[entry(OLD)]),))
+    assert of(seen)["kept_identity"] == ["n1"]
+    both = (replica("cp1", pool=[entry(OLD)]), replica("cp2", pool=[entry(OLDER)]))
+    assert of(replace(seen, replicas=both))["kept_identity"] == ["n1", "n2"]
+    # a revocation proves what it is about, wherever the pool names that CA
+    for pool in ([entry(OLD), entry(OLDER)], [entry(OLD)], []):
+        bad = replace(seen, replicas=(replica(pool=pool),), settings=Settings(compromised=frozenset({OLDER})))
+        assert targets.of(plan.make_revoke(bad), taken(bad))["kept_identity"] == ["n2"]
 
 
 @pytest.mark.parametrize(("possible", "now"), [(True, ["cp1"]), (False, [])])
@@ -100,6 +116,17 @@ class TestWitnesses:
     def test_a_ca_that_has_expired_has_none(self) -> None:
         over = {ACTIVE: ca(ACTIVE), OLD: ca(OLD, until=NOW - DAY)}
         assert self.of(legacy(), cas=over)["legacy"] == []
+
+
+def test_acceptance_can_be_shown_only_where_the_pool_names_the_ca() -> None:
+    nodes = (node("n1", kept_identity=True), node("n2", kept_identity=True, kept_by=frozenset({OLDER})), legacy("n3"))
+    both = (replica("cp1", pool=[entry(OLD)]), replica("cp2", pool=[entry(OLD), entry(OLDER)]), replica("cp3"))
+    found = of(evidence(*nodes[:2], replicas=both))
+    assert found["held_identity"] == {"cp1": ["n1"], "cp2": ["n1", "n2"], "cp3": []}
+    # a revocation has a copy made first
+    bad = evidence(*nodes, replicas=both, settings=Settings(compromised=frozenset({OLD})))
+    found = targets.of(plan.make_revoke(bad), taken(bad))
+    assert found["held_identity"] == {"cp1": ["n1", "n3"], "cp2": ["n1", "n3"], "cp3": []}
 
 
 def test_lost_is_what_was_tried() -> None:
@@ -162,8 +189,8 @@ def test_each_act_is_done_under_a_lock(act: str, locks: dict[str, str]) -> None:
 def test_every_act_that_is_handed_out_has_a_lock() -> None:
     """A new act that no lock covers would be done by two runs at once."""
     no_acts = {"fetch", "place", "retire", "bundle", "test_bundle", "registration_pin", "kept_identity", "active_ca",
-               "known_cas", "witnesses", "tenants", "lost", "server_sample", "leaves_marked", "next_ca",
-               "revoked"}  # fmt: skip
+               "held_identity", "known_cas", "witnesses", "tenants", "lost", "server_sample", "leaves_marked",
+               "next_ca", "revoked"}  # fmt: skip
     assert set(of(evidence(node()))) - no_acts == set(NOTHING)
 
 
