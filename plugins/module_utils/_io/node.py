@@ -70,7 +70,8 @@ qz_file pin "$o_ca_path"
 qz_file leaf "$o_cert_path"
 if [ -r "$o_kept_dir/client.key" ]; then qz_put kept 1; qz_file kept_leaf "$o_kept_dir/client.crt"
 # An empty directory is what a power cut leaves of a copy that was being deleted.
-elif [ -d "$o_kept_dir" ] && qz_names=$(ls -A -- "$o_kept_dir" 2>/dev/null) && [ -z "$qz_names" ]; then qz_put kept 1; fi
+elif [ -d "$o_kept_dir" ] && qz_names=$(ls -A -- "$o_kept_dir" 2>/dev/null) && [ -z "$qz_names" ]; then qz_put kept 1
+fi
 if qz_have openssl; then qz_put openssl "$(openssl version 2>&1)"; fi
 if [ -n "$o_address" ]; then qz_probe; fi
 if [ -n "$o_sample" ]; then qz_sample; fi
