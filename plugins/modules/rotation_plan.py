@@ -595,7 +595,7 @@ targets:
       elements: str
       sample: [node-1, node-2]
     held_identity:
-      description: For each replica the nodes that keep such an identity by a CA that its trust pool still names, or are to keep one.
+      description: For each replica those of RV(targets.kept_identity) whose CA its trust pool still names.
       type: dict
       sample: {cp1: [node-1, node-2]}
     kept_identity:

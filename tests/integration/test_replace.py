@@ -11,10 +11,14 @@ import time
 from pathlib import Path
 
 import pytest
+from witness import Witness
 
-from quazzar_lab import lab
+from quazzar_lab import lab, pki
 
 pytestmark = pytest.mark.integration
+
+#: In a run's output: the new CA is active, both are trusted, and no node has moved.
+ACTIVE = r"(?s)PLAY \[Activate \| Take.*PLAY \[Move \| Plan"
 
 
 def key_lines(*paths: Path) -> list[str]:
@@ -22,11 +26,13 @@ def key_lines(*paths: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("world", ["W1", "W2", "W4"])
-def test_a_planned_rotation_misses_no_heartbeat(fleet, world, digest):
+def test_a_planned_rotation_misses_no_heartbeat(fleet, world, digest, tmp_path):
     # In W1 a registration writes a pin that is right only a fifth of a second later: no beat of two seconds sees it.
     made = fleet(4, world, heartbeat=2 if world == "W1" else 0.5)
     old, pools, before, since = made.active(), made.environments(), made.digest(), time.time()
     named = {"quazzar_replaced_ca": digest(old)}
+    witness, cas = Witness(made, tmp_path / "witness", f"{world} planned"), {"old": made.pair(1)}
+    witness.keep("node01", "minted before", "old")
 
     checked = made.play("ca_replace", "--check", "--diff", **named)
     assert made.digest() == before and made.loaded() == {"cp1": [], "cp2": []}
@@ -41,7 +47,14 @@ def test_a_planned_rotation_misses_no_heartbeat(fleet, world, digest):
     ):
         assert checked.says(step), step
 
-    run = made.play("ca_replace", **named)
+    play = made.begin("ca_replace", **named)
+    play.until(ACTIVE)
+    with play.paused():
+        cas["new"] = pki.load_pair(made.certs() / "ca.crt", made.certs() / "ca.key")
+        witness.mint(cas["new"], "minted early", "new")
+        witness.look("active", **cas)
+    run = play.finish()
+    assert run.status == 0, run.tail
     assert run.report["finished"] and set(run.states.values()) == {"current"}
     assert run.report["replacement"]["phase"] == "finished"
     new = made.active()
@@ -54,8 +67,13 @@ def test_a_planned_rotation_misses_no_heartbeat(fleet, world, digest):
     assert [line for line in key_lines(made.certs() / "ca.key", made.layout.hidden / "ca-1.key") if line in said] == []
     made.connected()
     assert made.missed(since) == {}
-    # in W4 the bridge let whoever pinned only the old CA verify the new certificate
+    witness.look("strip", **cas)
+    witness.settle(f"{world}-planned-run")
+    witness.refused_everywhere("minted before")
+    # In W4 the bridge that the run has made let who pins one CA alone, whichever, verify every replica meanwhile.
     assert (made.layout.cp / "bridge/bridge.crt").exists() == (world == "W4")
+    alone = [c for c in witness.found[0].cells if c.identity == "minted before" and c.pin == "old"]
+    assert {cell.found.word for cell in alone} == {"node refuses" if world == "W2" else "up"}
 
     # again: nothing to do, and nothing is begun anew
     settled = made.digest()

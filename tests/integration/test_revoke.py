@@ -7,15 +7,18 @@
 from __future__ import annotations
 
 import pytest
+from witness import Witness
 
-from quazzar_lab import lab
+from quazzar_lab import lab, pki
 
 pytestmark = pytest.mark.integration
 
 
-def test_a_compromised_ca_is_trusted_by_nothing_any_more(fleet):
+def test_a_compromised_ca_is_trusted_by_nothing_any_more(fleet, tmp_path):
     made = fleet(4, "W1", options=["token_revoke_path=/api/fleet/tokens/{id}"])
-    pools = made.environments()
+    pools, witness = made.environments(), Witness(made, tmp_path / "witness", "W1")
+    witness.keep("node01", "minted before", "old")
+    witness.mint(pki.make_ca(), "stranger", "outside")
     made.accident()
     made.play("grace_open")
     made.connected()
@@ -32,6 +35,9 @@ def test_a_compromised_ca_is_trusted_by_nothing_any_more(fleet):
     assert made.digest() == before
 
     # one node is down, and who revokes the tokens is open
+    cas = {"old": made.pair(1), "new": made.pair(2)}
+    witness.mint(made.pair(1), "forged", "old")  # by whoever has the key
+    witness.look("window", " before the revocation", **cas)
     made.power_off("node04")
     stolen = {"quazzar_compromised_cas": [old], "quazzar_compromised_at": "2020-01-01T00:00:00Z"}
     run = made.play("ca_revoke", status=2, **stolen)
@@ -53,6 +59,11 @@ def test_a_compromised_ca_is_trusted_by_nothing_any_more(fleet):
     )
     assert not list(made.layout.nodes.glob("*/var/lib/quazzar/rotation-probe/*"))
     made.connected("node01", "node02", "node03")
+    witness.keep("node01", "minted after", "new")
+    witness.look("strip", " after the revocation", **cas)
+    witness.settle("revocation")
+    for identity in ("minted before", "forged"):
+        witness.refused_everywhere(identity)
 
     # whatever is run later knows that it is revoked, by the mark beside the CP
     for playbook in ("ca_rotate", "grace_open", "rotation_rollback"):

@@ -10,8 +10,9 @@ import shutil
 import time
 
 import pytest
+from witness import Witness
 
-from quazzar_lab import lab
+from quazzar_lab import lab, pki
 
 pytestmark = pytest.mark.integration
 
@@ -30,9 +31,11 @@ PHASES = [
 
 
 @pytest.mark.long
-def test_back_from_every_phase_before_a_node_has_moved(fleet, digest):
+def test_back_from_every_phase_before_a_node_has_moved(fleet, digest, tmp_path):
     made = fleet(3, "W2")
     old, pools, since = made.active(), made.environments(), time.time()
+    witness, cas = Witness(made, tmp_path / "witness", "W2 planned"), {"old": made.pair(1)}
+    witness.keep("node01", "minted before", "old")
     named = {"quazzar_replaced_ca": digest(old)}
     for phase in PHASES:
         until, says = phase.values
@@ -40,6 +43,10 @@ def test_back_from_every_phase_before_a_node_has_moved(fleet, digest):
         play.until(until)
         play.kill()
         assert made.beside(), phase.id
+        if phase.id == "active":
+            cas["new"] = pki.load_pair(made.certs() / "ca.crt", made.certs() / "ca.key")
+            witness.mint(cas["new"], "minted early", "new")
+            witness.look("active", " before the way back", **cas)
 
         before = made.digest()
         run = made.play("rotation_rollback", "--check", "--diff")
@@ -51,6 +58,10 @@ def test_back_from_every_phase_before_a_node_has_moved(fleet, digest):
         assert made.environments() == pools and made.loaded() == {"cp1": [], "cp2": []}, phase.id
         assert made.missed(since) == {}, phase.id
 
+    # the CA that was taken back lets nobody in
+    witness.look("before", " after the way back", **cas)
+    witness.settle("rollback")
+    witness.refused_everywhere("minted early")
     settled = made.digest()
     run = made.play("rotation_rollback")
     assert set(run.changed.values()) == {0} and run.says("Nothing to do.")

@@ -90,7 +90,7 @@ def of(made: plan.Plan, taken: intake.Intake) -> dict[str, Any]:
         "push_pins": list(made.push_pins),
         "keep_identity": list(made.keep_identity),
         "kept_identity": _kept_of(leaving, evidence),
-        "held_identity": {r.name: _held(leaving & r.pool_keys, evidence, made) for r in evidence.replicas},
+        "held_identity": {r.name: _kept_of(leaving & r.pool_keys, evidence) for r in evidence.replicas},
         "register": list(made.register),
         "flip": list(made.flip),
         "flip_first": list(made.flip) if evidence.settings.flip_possible and made.flip_first else [],
@@ -137,12 +137,6 @@ def _kept_of(cas: frozenset[str], evidence: Evidence) -> list[str]:
     """The nodes that keep an identity which shows whether any of these is still trusted, in the order of the fleet."""
     names = {name for key in cas for name in evidence.kept.get(key, ())}
     return [node.name for node in evidence.nodes if node.name in names]
-
-
-def _held(cas: frozenset[str], evidence: Evidence, made: plan.Plan) -> list[str]:
-    """The same with those that are told to keep one."""
-    told = [node.name for node in evidence.nodes if node.name in made.keep_identity and node.leaf_by & cas]
-    return list(dict.fromkeys([*_kept_of(cas, evidence), *told]))
 
 
 def _witnesses(taken: intake.Intake) -> dict[str, list[str]]:
