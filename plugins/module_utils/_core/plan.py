@@ -358,7 +358,10 @@ def damage(made: Plan, evidence: Evidence) -> tuple[Damage, ...]:
     elif alone and made.flip:
         costs("flip", up, "both", "the only replica serves again")
     if made.flip and evidence.settings.flip_possible:
-        costs("flip_first" if made.flip_first else "flip", unseen, "to_cp", "rescued: a waiver lets it go ahead")
+        # The gate waits for the pins of all others before the certificates are renewed.
+        let_go = [name for name, node in up.items() if name in waived and not pins_active(node, evidence.active)]
+        behind = unseen if made.flip_first else [*unseen, *let_go]
+        costs("flip_first" if made.flip_first else "flip", behind, "to_cp", "rescued: a waiver lets it go ahead")
     if made.close_window and not revoking:
         if alone:
             costs("close_window", up, "both", "the only replica serves again")

@@ -405,6 +405,8 @@ class TestDamage:
         )  # fmt: skip
         assert self.cost(seen)[0] == ("flip", ("n2",), "to_cp")
         assert not any(act == "flip" for act, _nodes, _way in self.cost(replace(seen, settings=Settings())))
+        looked_at = replace(seen, nodes=(node("n1", pins=(OLD, ACTIVE)), legacy("n2")))
+        assert ("flip", ("n2",), "to_cp") in self.cost(looked_at)
 
     def test_a_waiver_costs_the_node_that_it_is_for(self) -> None:
         pools = tuple(replica(name, pool=[entry(OLD)]) for name in ("cp1", "cp2"))
