@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -170,3 +171,34 @@ def test_agents_that_take_no_bundle_are_not_cut_off_unasked(fleet, digest):
     assert run.says(f"Damage: making the new CA active: {cost}")
     assert run.report["finished"] and set(run.states.values()) == {"current"}
     made.connected()
+
+
+def test_the_operators_own_pair_out_of_a_vault(fleet, digest, tmp_path):
+    made = fleet(1, "W2", replicas=1)
+    old, mine, secret = made.active(), pki.make_ca("Vendor CA"), tmp_path / "vault-password"
+    secret.write_text("right and long enough\n")
+    made._environment["ANSIBLE_VAULT_PASSWORD_FILE"] = str(secret)
+    file = tmp_path / "next.vault"
+    named = {"quazzar_replaced_ca": digest(old), "quazzar_new_ca_file": str(file)}
+
+    def encrypted(pair: pki.Pair) -> None:
+        file.write_bytes(pair.pem + pki.key_pem(pair.key))
+        subprocess.run(["ansible-vault", "encrypt", str(file)], env=made._environment, check=True, capture_output=True)
+
+    # in the clear, and a CA that is about to expire
+    file.write_bytes(mine.pem + pki.key_pem(mine.key))
+    run = made.play("ca_replace", status=2, **named)
+    assert run.says("it is not encrypted: run ansible-vault encrypt on it, a CA key does not lie in the clear")
+    assert made.active() == old and made.beside() == set() and made.loaded() == {"cp1": []}
+    encrypted(pki.make_ca("Vendor CA", lifetime=24 * 3600.0))
+    run = made.play("ca_replace", status=2, **named)
+    assert run.says("before leaves that it would sign now")
+    assert made.active() == old and made.beside() == set() and made.loaded() == {"cp1": []}
+
+    encrypted(mine)
+    play = made.begin("ca_replace", **named)
+    play.until(r"PLAY \[Open \| ")
+    play.kill()
+    staged = made.layout.cp / "staged"
+    assert (staged / "ca.crt").read_bytes() == mine.pem and made.active() == old
+    assert pki.load_pair(staged / "ca.crt", staged / "ca.key").key.private_numbers() == mine.key.private_numbers()
