@@ -18,7 +18,8 @@ class ActionModule(EvidenceAction):
     def perform(self, options: dict[str, Any]) -> dict[str, Any]:
         found = kept.read(self.host, options)
         wanted = options["state"] == "present"
-        result = {"changed": kept.differs(found, wanted), "dir": options["dir"], "sha256": kept.digest(found, wanted)}
+        asked = (found, wanted, options["replace"])
+        result = {"changed": kept.differs(*asked), "dir": options["dir"], "sha256": kept.digest(*asked)}
         if result["changed"] and not self.check_mode:
             kept.change(self.host, options)
         return {**result, "reachable": True, "error": ""}

@@ -27,6 +27,7 @@ CLAIM = {
 PROOF = {
     "node": {"type": "str", "required": True},
     "replica": {"type": "str", "required": True},
+    "accepted_before": {"type": "bool", "default": False},
     "after": {"type": "str", "required": True, "choices": ["accepted", "refused", "unknown"]},
     "detail": {"type": "str", "default": ""},
     "at": {"type": "str", "default": ""},
@@ -35,8 +36,12 @@ PROOF = {
 REVOCATION = {
     "worked": {"type": "bool", "default": False},
     "tokens": {"type": "str", "choices": ["open", "revoked", "confirmed"], "default": "open", "no_log": False},
+    "leaves": {"type": "list", "elements": "dict", "default": []},
+    "token_ids": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "problems": {"type": "list", "elements": "str", "default": []},
 }
+
+WAIVER = {name: {"type": "str", "required": True} for name in ("node", "reason", "owner", "expires")}
 
 RUN = {
     "id": {"type": "str", "default": ""},
@@ -46,11 +51,12 @@ RUN = {
     "halt": {"type": "str", "default": ""},
     "negative_proof": {"type": "list", "elements": "dict", "options": PROOF, "default": []},
     "revocation": {"type": "dict", "options": REVOCATION},
+    "waivers": {"type": "list", "elements": "dict", "options": WAIVER},
 }
 
 MAKERS = {
     "rescue": plan.make_rescue,
-    "revoke": plan.make_revoke,
+    "revoke": replacement.make_revoke,
     "replace": replacement.make_replace,
     "rollback": replacement.make_rollback,
 }
@@ -98,6 +104,8 @@ class ActionModule(EvidenceAction):
         taken = intake.gather(raw, fleet_evidence.settings(options), utc_now())
         made = MAKERS.get(options["goal"], plan.make)(taken.evidence)
         handed_out = targets.of(made, taken)
+        if options["goal"] == "revoke" and report.proof_failed(taken.evidence, options["run"]):
+            handed_out["forget_identity"] = []  # the next run tries again with them
         document = report.document(made, taken.evidence, goal=options["goal"], extra=options["run"])
         return {
             "changed": False,

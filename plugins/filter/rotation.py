@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core import handshake
+
 Result = t.Mapping[str, t.Any]
 
 
@@ -35,18 +37,27 @@ def pin_claims(results: t.Sequence[Result]) -> list[dict[str, str]]:
     ]
 
 
-def negative_proof(results: t.Sequence[Result], replica: str) -> list[dict[str, str]]:
-    """Entries for the report: what a replica said to the kept legacy identities after the strip."""
-    return [
-        {
-            "node": str(result["item"]),
-            "replica": replica,
-            "after": str(result["node"]["handshake"]["to_node"]),
-            "detail": str(result["node"]["handshake"]["to_node_detail"]),
-            "at": str(result["node"].get("taken_at") or ""),
-        }
-        for result in results
-    ]
+def negative_proof(
+    results: t.Sequence[Result], replica: str, accepted_before: t.Sequence[str] = ()
+) -> list[dict[str, t.Any]]:
+    """Entries for the report: what a replica said to the kept legacy identities after the strip. ``accepted_before``:
+    the nodes whose kept identity it is known to have accepted. A refusal for another reason than trust is "unknown"."""
+    return [_proof(result, replica, result["item"] in accepted_before) for result in results]
+
+
+def _proof(result: Result, replica: str, accepted_before: bool) -> dict[str, t.Any]:
+    shaken = result["node"]["handshake"]
+    after, detail = str(shaken["to_node"]), str(shaken["to_node_detail"])
+    if after == "refused" and not handshake.shows_distrust(detail, accepted_before=accepted_before):
+        after = "unknown"
+    return {
+        "node": str(result["item"]),
+        "replica": replica,
+        "accepted_before": accepted_before,
+        "after": after,
+        "detail": detail,
+        "at": str(result["node"].get("taken_at") or ""),
+    }
 
 
 class FilterModule:

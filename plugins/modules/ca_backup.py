@@ -155,6 +155,12 @@ backup:
       description: Whether it was decrypted and holds the pair of the active CA. Its age does not matter to this.
       type: bool
       sample: true
+    judged:
+      description: >-
+        Whether RV(backup.current) is known. It is not where the backup could not be opened, since that takes the right vault secret, or where
+        the host did not say which CA is active. A file that is damaged for certain, or is named as one of another CA, is judged.
+      type: bool
+      sample: true
     error:
       description: Why it is not current, or why that could not be told, else empty.
       type: str

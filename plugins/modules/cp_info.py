@@ -19,8 +19,9 @@ description:
     The listener shows which certificate chain is really served, and by the names of the acceptable CAs roughly how many CAs the
     running process trusts.
   - >-
-    The host needs no Python. A CA key is never read; a certificate file with a private key in it is named and left alone. Of the
-    environment file only the lines that mention the two variables leave the host.
+    The host needs no Python. A CA key never leaves the host, and is read there only while a pair is in O(staged_dir) or O(previous_dir):
+    then the host's own openssl says of each pair, the active one too, whether key and certificate belong together. A certificate file with
+    a private key in it is named and left alone. Of the environment file only the lines that mention the two variables leave the host.
 extends_documentation_fragment:
   - quazzar.ca_rotation.attributes
   - quazzar.ca_rotation.attributes.info_module
@@ -301,6 +302,12 @@ replica:
         error:
           description: Why the file is of no use, else empty.
           type: str
+    revoked:
+      description: >-
+        The marks of revoked CAs, as RV(replica.legacy_dir) has its files. They are the files in O(legacy_dir) whose names end with C(.revoked).
+      type: list
+      elements: dict
+      sample: []
     ours:
       description: >-
         Places for legacy CAs that belong to the rotation, C(ca.crt.old) in O(certs_dir) and directories (with a slash at the end). Pool
@@ -399,7 +406,8 @@ replica:
           type: str
           sample: quazzar
         key:
-          description: The active CA's key, C(ca.key) in O(certs_dir). It is never read.
+          description: >-
+            The active CA's key, C(ca.key) in O(certs_dir), as a file. What is in it is only compared on the host, for C(active_key_matches).
           type: dict
           contains:
             path:

@@ -85,7 +85,8 @@ options:
     default: 10
   backup:
     description: >-
-      The newest backup of the CA pair, with C(path), C(made_at), C(age_seconds), C(current) and C(error). Empty when none was looked for.
+      The newest backup of the CA pair, with C(path), C(made_at), C(age_seconds), C(current), C(judged) (whether C(current) is known; without
+      it that is so where there is no C(error)) and C(error). Empty when none was looked for.
     type: dict
     default: {}
   backup_max_age:

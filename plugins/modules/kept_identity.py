@@ -16,7 +16,9 @@ description:
     Copies the leaf and its key into a directory that only root can read, on the node itself, before the node is registered again. With
     this copy M(quazzar.ca_rotation.node_info) shows that the legacy identity is accepted before its CA is retired, and refused after.
   - The key is copied by the node and never leaves it.
-  - A copy that is there already stays as it is, because the files it was made from may belong to a new identity by now.
+  - >-
+    A copy that is there already stays as it is without O(replace=true), because the files it was made from may belong to a new
+    identity by now.
 extends_documentation_fragment:
   - quazzar.ca_rotation.attributes
   - quazzar.ca_rotation.attributes.connection
@@ -43,6 +45,12 @@ options:
     description: Directory on the node. It is made with mode V(0700), and removed with the copy when nothing else is in it.
     type: str
     default: /var/lib/quazzar-ca-rotation
+  replace:
+    description:
+      - Replace a copy that is there by the identity that the node has now.
+      - RV(quazzar.ca_rotation.rotation_plan#module:targets.keep_identity) names a node with a copy only where that one proves nothing.
+    type: bool
+    default: false
   tolerate:
     description: Return a failure, an unreachable node too, as RV(error) instead of failing.
     type: bool

@@ -20,7 +20,7 @@ description:
     was started: for the agent wait for its heartbeat with M(quazzar.ca_rotation.fleet_info).
   - >-
     The result has at most 2 KB. The bytes of the leaf are left out, and sentences are shortened, when it would be more. Only a pin
-    with more than a dozen certificates makes it longer.
+    with more than a dozen certificates makes it longer, and the bytes of a kept leaf come on top.
 extends_documentation_fragment:
   - quazzar.ca_rotation.attributes
   - quazzar.ca_rotation.attributes.info_module
@@ -198,6 +198,27 @@ node:
       description: Whether a legacy identity is kept in O(kept_identity_dir).
       type: bool
       sample: false
+    kept_leaf:
+      description: The leaf of that identity.
+      type: dict
+      contains:
+        not_after:
+          description: End of its validity, empty when none is kept.
+          type: str
+          sample: ''
+        der:
+          description: The leaf in DER, as base64, at most 2 KB.
+          type: str
+          sample: ''
+        signed_by:
+          description: SHA-256 of the CA certificates that really signed it, out of the pin and O(cas).
+          type: list
+          elements: str
+          sample: []
+        error:
+          description: Why it cannot be used, else empty.
+          type: str
+          sample: ''
     tools:
       description: What the node has.
       type: dict

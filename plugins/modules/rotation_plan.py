@@ -110,7 +110,8 @@ options:
     default: 2
   legacy_probes:
     description: >-
-      How many nodes keep a copy of their legacy identity for the negative proof. With V(0) the grace window may be closed without that proof.
+      How many nodes of each legacy CA keep a copy of their legacy identity for the negative proof. With V(0) the grace window may be closed
+      without that proof.
     type: int
     default: 2
   retirable_paths:
@@ -169,7 +170,8 @@ options:
   waivers_file:
     description: >-
       A YAML file on the controller with a list of waivers, each with C(node), C(reason), C(owner) and C(expires). A waiver lets the gate
-      open although this node is not proven.
+      open although this node is not proven. One for a name that is neither in O(nodes) nor in the registry, or one that was over when the
+      run started (O(run.started), else now), is an error.
     type: path
   rescued:
     description: >-
@@ -180,8 +182,8 @@ options:
     default: []
   compromised:
     description: >-
-      For the goal V(revoke): SHA-256 fingerprints of the CA certificates whose key is in wrong hands. The plan is then to end all trust in
-      them at once.
+      SHA-256 fingerprints of the CA certificates whose key is in wrong hands, beside those of which a mark lies beside the CP. For the
+      goal V(revoke) the plan is to end all trust in them at once; any other goal trusts them nowhere, and stops while the CP does.
     type: list
     elements: str
     default: []
@@ -238,6 +240,10 @@ options:
             description: The replica that was asked.
             type: str
             required: true
+          accepted_before:
+            description: Whether it is known to have accepted that identity before the strip.
+            type: bool
+            default: false
           after:
             description: Its answer.
             type: str
@@ -264,11 +270,44 @@ options:
             type: str
             choices: [open, revoked, confirmed]
             default: open
-          problems:
-            description: What could not be shown.
+          leaves:
+            description: The leaves by O(compromised) that the run has seen before it moved the nodes, as RV(report) has them.
+            type: list
+            elements: dict
+            default: []
+          token_ids:
+            description: The ids of the registration tokens that were revoked by request.
             type: list
             elements: str
             default: []
+          problems:
+            description: What could not be done or shown.
+            type: list
+            elements: str
+            default: []
+      waivers:
+        description: >-
+          The waivers of RV(report) of the first plan of this run. They hold until its end, whatever has ended since: O(waivers_file) is not
+          read. One whose node is not known any more is a warning.
+        type: list
+        elements: dict
+        suboptions:
+          node:
+            description: For whom it is.
+            type: str
+            required: true
+          reason:
+            description: Why.
+            type: str
+            required: true
+          owner:
+            description: Who answers for it.
+            type: str
+            required: true
+          expires:
+            description: When it ends, in RFC 3339.
+            type: str
+            required: true
 seealso:
   - module: quazzar.ca_rotation.node_info
   - module: quazzar.ca_rotation.cp_info
@@ -553,12 +592,18 @@ targets:
       elements: str
       sample: [node-1, node-2]
     keep_identity:
-      description: Nodes that are to keep a copy of their legacy identity before they are registered again.
+      description:
+        - Nodes that are to keep a copy of their legacy identity before they are registered again.
+        - At most O(legacy_probes) of each CA, as far as not as many keep one by it that has not expired.
       type: list
       elements: str
       sample: [node-1, node-2]
+    held_identity:
+      description: For each replica those of RV(targets.kept_identity) whose CA its trust pool still names.
+      type: dict
+      sample: {cp1: [node-1, node-2]}
     kept_identity:
-      description: Nodes that keep one.
+      description: Nodes that keep one by a CA that is about to be retired, or is compromised, and that has not expired.
       type: list
       elements: str
       sample: []
@@ -607,6 +652,12 @@ targets:
       description: Replicas on which the pair of the CA before is to be taken away.
       type: list
       elements: str
+      sample: []
+    revoked:
+      description: >-
+        Of a revocation the mark of each compromised CA that is to lie beside the CP, as a dictionary with C(name), C(pem) and C(there).
+      type: list
+      elements: dict
       sample: []
     next_ca:
       description: SHA-256 of the certificate that is to be active on the replicas in C(activate) or C(reactivate), empty for none.

@@ -411,7 +411,8 @@ def _node(pins: list[Minted], leaf: Minted, signer: Minted) -> dict[str, Any]:
         "reachable": True,
         "error": "",
         "clock_skew": 0.5,
-        "kept_identity": False,
+        "kept_identity": True,
+        "kept_leaf": {"not_after": _stamp(own.not_after), "der": base64.b64encode(leaf.der).decode(), "error": ""},
         "pin": {"sha256": [certificates.from_der(ca.der).sha256 for ca in pins], "form": "pem", "error": ""},
         "leaf": {
             "sha256": own.sha256,

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import pathlib
+
 import pytest
 
 from ansible_collections.quazzar.ca_rotation.tests.fuzz import engine
@@ -14,11 +16,12 @@ from ansible_collections.quazzar.ca_rotation.tests.fuzz.targets import READ, TAR
 SEED = "repeatable"
 INPUTS = 2500
 SLOW_INPUTS = 800  # of a target that takes milliseconds for one
+COUNTS = {name: SLOW_INPUTS if name in ("evidence", "guardrails", "host") else INPUTS for name in TARGETS}
 
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_no_input_gets_the_better_of_its_reader(name: str) -> None:
-    count = SLOW_INPUTS if name in ("evidence", "guardrails", "host") else INPUTS
+    count = COUNTS[name]
     outcome = engine.run(TARGETS[name], SEED, count)
     assert not outcome.findings, "\n\n".join(str(finding) for finding in outcome.findings.values())
     # Inputs that are refused at the door would test nothing but the door.
@@ -59,6 +62,12 @@ def test_what_the_engine_finds(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Non
     for finding in found.values():
         assert finding.path.read_bytes() == engine.made(faulty, SEED, finding.number)
         assert f"--target faulty --seed {SEED} --start {finding.number} --count 1" in str(finding)
+
+
+def test_the_readme_says_how_many_inputs_there_are() -> None:
+    readme = pathlib.Path(__file__).resolve().parents[1] / "README.md"
+    many = f"{sum(COUNTS.values()):,}".replace(",", " ")
+    assert f"the same {many} each time" in readme.read_text(encoding="utf-8")
 
 
 def test_the_shares_are_of_a_thousand() -> None:

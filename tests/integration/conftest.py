@@ -29,7 +29,7 @@ from quazzar_lab import faults, lab, pki
 from quazzar_lab.options import parse
 from quazzar_lab.processes import LabError
 
-pytest.register_assert_rewrite("killing")
+pytest.register_assert_rewrite("killing", "witness")
 
 PLAY_SECONDS = 900.0  # nothing takes that long; a run that hangs must not hold up the others
 SETTLE_SECONDS = 60.0
@@ -118,6 +118,15 @@ class Play:
             assert self.process.poll() is None, f"it ended without {pattern}:\n{self.output[-6000:]}"
             assert time.monotonic() - self.began < PLAY_SECONDS, f"no {pattern} in time:\n{self.output[-6000:]}"
             time.sleep(0.05)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Nothing new is begun meanwhile."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """What a power cut does to the controller. Workers have sessions of their own since ansible-core 2.19."""

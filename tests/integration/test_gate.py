@@ -69,10 +69,20 @@ def test_a_waiver_opens_the_gate_for_the_node_that_it_names(fleet):
     assert refused.status != 0 and refused.says("node99") and refused.says(str(waivers))
     assert made.digest() == before
 
-    waivers.write_text(json.dumps({"waivers": [waiver]}), encoding="utf-8")
-    run = made.play("ca_rotate", quazzar_waivers_file=str(waivers), quazzar_ticket="CHG-7", quazzar_owner="jo")
-    assert run.report["waivers"] == [waiver] and run.report["gate"]["waived"] == ["node02"] and run.report["finished"]
-    assert run.says("Waiver: node02 until 2099-01-01T00:00:00Z, flooded cellar (jo)")
+    # It ends before the run does, and an instance with one is deleted meanwhile.
+    made.ghost("edge-lost")
+    ends = f"{dt.datetime.now(dt.timezone.utc) + dt.timedelta(seconds=20):%Y-%m-%dT%H:%M:%SZ}"
+    waiver["expires"] = ends
+    both = [waiver, {**waiver, "node": "edge-lost"}]
+    waivers.write_text(json.dumps({"waivers": both}), encoding="utf-8")
+    play = made.begin("ca_rotate", quazzar_waivers_file=str(waivers), quazzar_ticket="CHG-7", quazzar_owner="jo")
+    play.until(r"PLAY \[Open \| ")
+    made.delete("edge-lost")
+    run = play.finish()
+    assert run.status == 0, run.tail
+    assert run.report["waivers"] == both and run.report["gate"]["waived"] == ["node02"] and run.report["finished"]
+    assert run.says(f"Waiver: node02 until {ends}, flooded cellar (jo)")
+    assert any(text.startswith("the waiver for edge-lost names nobody any more") for text in run.report["warnings"])
     assert run.says("The gate is open: 2 nodes proven (node02 by waiver).")
     assert (run.report["run"]["ticket"], run.report["run"]["owner"]) == ("CHG-7", "jo")
     assert made.loaded() == {"cp1": [], "cp2": []}
@@ -95,10 +105,17 @@ def test_what_only_the_registry_knows_keeps_the_gate_closed(fleet):
 
     # Credentials of both, each of which mints the tokens for its own nodes; and an instance that the inventory lacks.
     made.ghost("edge-lost", users[1]["tenant"])
-    run = made.play("ca_rotate", status=2, quazzar_cp_credentials=both)
+    # Another one joins while the run lasts.
+    play = made.begin("ca_rotate", quazzar_cp_credentials=both)
+    play.until(r"PLAY \[Move \| ")
+    made.ghost("edge-new", users[1]["tenant"])
+    run = play.finish()
+    assert run.status == 2, run.tail
     assert set(run.states.values()) == {"current"} and run.report["gate"]["reasons"] == []
-    assert list(run.blocked) == ["edge-lost"]
-    ghost = dict(made.registry())["edge-lost"]
+    assert sorted(run.blocked) == ["edge-lost", "edge-new"]
+    ghost, new = (dict(made.registry())[name] for name in ("edge-lost", "edge-new"))
+    assert run.blocked["edge-new"]["reason"] == f"in the CP's registry ({new}, offline) but not in the inventory"
+    made.delete("edge-new")
     assert run.blocked["edge-lost"]["reason"] == f"in the CP's registry ({ghost}, offline) but not in the inventory"
     assert run.blocked["edge-lost"]["remedy"] == "add it to the inventory, delete it at the CP, or give it a waiver"
     assert run.says("- edge-lost: unreachable; in the CP's registry (")

@@ -27,10 +27,10 @@ MEMORY = Path("/dev/shm")
 OF_THE_MACHINE = {"persistent-volume"}
 
 
-def checked(made, *, status=2, **extra):
+def checked(made, *words, status=2, **extra):
     """Run the playbook; it must change nothing, whatever it finds. -> (run, the rules by id)"""
     before = made.digest()
-    run = made.play("guardrails_check", status=status, **extra)
+    run = made.play("guardrails_check", *words, status=status, **extra)
     assert made.digest() == before and set(run.changed.values()) == {0}
     assert "PRIVATE KEY" not in run.output and "PRIVATE KEY" not in json.dumps(run.report)
     return run, {rule["id"]: rule for rule in run.report["rules"]}
@@ -251,3 +251,28 @@ def test_a_part_of_the_fleet_says_what_it_does_not_know(fleet):
     }
     run, rules = checked(made, guardrails_backup=old)
     assert found(rules, "ca-backup", "backup") == "/backup/x.enc is 31 days old, 30 days are allowed"
+    _backup(made)
+
+
+def _backup(made):
+    """One that can be restored is never a broken rule: not without the secret, nor where the CP does not say its CA."""
+    environment(made, "cp1")
+    secret, folder = made.work / "vault-password", made.work / "backups"
+    secret.write_text("right and long enough\n", encoding="utf-8")
+    made.group_vars["all"]["quazzar_backup_dir"] = str(folder)
+    made.play("ca_backup", "--vault-password-file", str(secret))
+    (path,) = folder.iterdir()
+
+    run, rules = checked(made, "--vault-password-file", str(secret), status=None)
+    assert found(rules, "ca-backup", "backup", "pass") == f"{path} is of the active CA and 0 hours old"
+    assert with_verdict(rules, "fail") == set()
+
+    run, rules = checked(made, status=None)
+    assert found(rules, "ca-backup", "backup", "unknown").startswith("no vault secret was given to encrypt the backup")
+    assert run.says("To do: give this run the vault secret of the backups, and see that the file, and ")
+    assert with_verdict(rules, "fail") == set()
+
+    made.host_vars["cp1"] = {"quazzar_cp_certs_dir": str(made.work / "nowhere")}
+    run, rules = checked(made, "--vault-password-file", str(secret), status=None)
+    del made.host_vars["cp1"]
+    assert "/nowhere/ca.crt: no such file" in found(rules, "ca-backup", "backup", "unknown")

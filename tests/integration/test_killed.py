@@ -107,7 +107,13 @@ SCENARIOS = [
     Scenario("rotation_rollback", half_active, back, planned=True),
     Scenario("ca_backup", with_a_vault, backed_up, nodes=1, extra=somewhere, same=backups_are_whole, planned=True),
 ]
-BY_NAME = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.playbook)
+AT_NIGHT = [
+    Scenario(
+        "ca_revoke", lambda _made: None, replaced, extra=the_old_one, keeps_links=False, called="ca_revoke, active CA"
+    ),
+]
+BY_NAME = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+ALL_BY_NAME = pytest.mark.parametrize("scenario", [*SCENARIOS, *AT_NIGHT], ids=lambda scenario: scenario.name)
 
 
 def of_its_own(worlds: list[str]) -> list[str]:
@@ -127,13 +133,13 @@ def test_killed_between_tasks(fleet, scenario):
 
 
 @pytest.mark.nightly
-@BY_NAME
+@ALL_BY_NAME
 def test_killed_inside_tasks_too(fleet, scenario):
     at_each_world(fleet, scenario, moments=MOMENTS, how="between and inside tasks")
 
 
 @pytest.mark.nightly
 @pytest.mark.skipif("QUAZZAR_EVERY_BOUNDARY" not in os.environ, reason="hours; set QUAZZAR_EVERY_BOUNDARY=1 for it")
-@BY_NAME
+@ALL_BY_NAME
 def test_killed_at_every_boundary(fleet, scenario):
     at_every_boundary(fleet, scenario)

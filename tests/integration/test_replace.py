@@ -7,14 +7,19 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
+from witness import Witness
 
-from quazzar_lab import lab
+from quazzar_lab import lab, pki
 
 pytestmark = pytest.mark.integration
+
+#: In a run's output: the new CA is active, both are trusted, and no node has moved.
+ACTIVE = r"(?s)PLAY \[Activate \| Take.*PLAY \[Move \| Plan"
 
 
 def key_lines(*paths: Path) -> list[str]:
@@ -22,11 +27,13 @@ def key_lines(*paths: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("world", ["W1", "W2", "W4"])
-def test_a_planned_rotation_misses_no_heartbeat(fleet, world, digest):
+def test_a_planned_rotation_misses_no_heartbeat(fleet, world, digest, tmp_path):
     # In W1 a registration writes a pin that is right only a fifth of a second later: no beat of two seconds sees it.
     made = fleet(4, world, heartbeat=2 if world == "W1" else 0.5)
     old, pools, before, since = made.active(), made.environments(), made.digest(), time.time()
     named = {"quazzar_replaced_ca": digest(old)}
+    witness, cas = Witness(made, tmp_path / "witness", f"{world} planned"), {"old": made.pair(1)}
+    witness.keep("node01", "minted before", "old")
 
     checked = made.play("ca_replace", "--check", "--diff", **named)
     assert made.digest() == before and made.loaded() == {"cp1": [], "cp2": []}
@@ -41,7 +48,14 @@ def test_a_planned_rotation_misses_no_heartbeat(fleet, world, digest):
     ):
         assert checked.says(step), step
 
-    run = made.play("ca_replace", **named)
+    play = made.begin("ca_replace", **named)
+    play.until(ACTIVE)
+    with play.paused():
+        cas["new"] = pki.load_pair(made.certs() / "ca.crt", made.certs() / "ca.key")
+        witness.mint(cas["new"], "minted early", "new")
+        witness.look("active", **cas)
+    run = play.finish()
+    assert run.status == 0, run.tail
     assert run.report["finished"] and set(run.states.values()) == {"current"}
     assert run.report["replacement"]["phase"] == "finished"
     new = made.active()
@@ -54,8 +68,13 @@ def test_a_planned_rotation_misses_no_heartbeat(fleet, world, digest):
     assert [line for line in key_lines(made.certs() / "ca.key", made.layout.hidden / "ca-1.key") if line in said] == []
     made.connected()
     assert made.missed(since) == {}
-    # in W4 the bridge let whoever pinned only the old CA verify the new certificate
+    witness.look("strip", **cas)
+    witness.settle(f"{world}-planned-run")
+    witness.refused_everywhere("minted before")
+    # In W4 the bridge that the run has made let who pins one CA alone, whichever, verify every replica meanwhile.
     assert (made.layout.cp / "bridge/bridge.crt").exists() == (world == "W4")
+    alone = [c for c in witness.found[0].cells if c.identity == "minted before" and c.pin == "old"]
+    assert {cell.found.word for cell in alone} == {"node refuses" if world == "W2" else "up"}
 
     # again: nothing to do, and nothing is begun anew
     settled = made.digest()
@@ -152,3 +171,34 @@ def test_agents_that_take_no_bundle_are_not_cut_off_unasked(fleet, digest):
     assert run.says(f"Damage: making the new CA active: {cost}")
     assert run.report["finished"] and set(run.states.values()) == {"current"}
     made.connected()
+
+
+def test_the_operators_own_pair_out_of_a_vault(fleet, digest, tmp_path):
+    made = fleet(1, "W2", replicas=1)
+    old, mine, secret = made.active(), pki.make_ca("Vendor CA"), tmp_path / "vault-password"
+    secret.write_text("right and long enough\n")
+    made._environment["ANSIBLE_VAULT_PASSWORD_FILE"] = str(secret)
+    file = tmp_path / "next.vault"
+    named = {"quazzar_replaced_ca": digest(old), "quazzar_new_ca_file": str(file)}
+
+    def encrypted(pair: pki.Pair) -> None:
+        file.write_bytes(pair.pem + pki.key_pem(pair.key))
+        subprocess.run(["ansible-vault", "encrypt", str(file)], env=made._environment, check=True, capture_output=True)
+
+    # in the clear, and a CA that is about to expire
+    file.write_bytes(mine.pem + pki.key_pem(mine.key))
+    run = made.play("ca_replace", status=2, **named)
+    assert run.says("it is not encrypted: run ansible-vault encrypt on it, a CA key does not lie in the clear")
+    assert made.active() == old and made.beside() == set() and made.loaded() == {"cp1": []}
+    encrypted(pki.make_ca("Vendor CA", lifetime=24 * 3600.0))
+    run = made.play("ca_replace", status=2, **named)
+    assert run.says("before leaves that it would sign now")
+    assert made.active() == old and made.beside() == set() and made.loaded() == {"cp1": []}
+
+    encrypted(mine)
+    play = made.begin("ca_replace", **named)
+    play.until(r"PLAY \[Open \| ")
+    play.kill()
+    staged = made.layout.cp / "staged"
+    assert (staged / "ca.crt").read_bytes() == mine.pem and made.active() == old
+    assert pki.load_pair(staged / "ca.crt", staged / "ca.key").key.private_numbers() == mine.key.private_numbers()

@@ -10,8 +10,9 @@ import shutil
 import time
 
 import pytest
+from witness import Witness
 
-from quazzar_lab import lab
+from quazzar_lab import lab, pki
 
 pytestmark = pytest.mark.integration
 
@@ -30,9 +31,11 @@ PHASES = [
 
 
 @pytest.mark.long
-def test_back_from_every_phase_before_a_node_has_moved(fleet, digest):
+def test_back_from_every_phase_before_a_node_has_moved(fleet, digest, tmp_path):
     made = fleet(3, "W2")
     old, pools, since = made.active(), made.environments(), time.time()
+    witness, cas = Witness(made, tmp_path / "witness", "W2 planned"), {"old": made.pair(1)}
+    witness.keep("node01", "minted before", "old")
     named = {"quazzar_replaced_ca": digest(old)}
     for phase in PHASES:
         until, says = phase.values
@@ -40,6 +43,10 @@ def test_back_from_every_phase_before_a_node_has_moved(fleet, digest):
         play.until(until)
         play.kill()
         assert made.beside(), phase.id
+        if phase.id == "active":
+            cas["new"] = pki.load_pair(made.certs() / "ca.crt", made.certs() / "ca.key")
+            witness.mint(cas["new"], "minted early", "new")
+            witness.look("active", " before the way back", **cas)
 
         before = made.digest()
         run = made.play("rotation_rollback", "--check", "--diff")
@@ -51,13 +58,17 @@ def test_back_from_every_phase_before_a_node_has_moved(fleet, digest):
         assert made.environments() == pools and made.loaded() == {"cp1": [], "cp2": []}, phase.id
         assert made.missed(since) == {}, phase.id
 
+    # the CA that was taken back lets nobody in
+    witness.look("before", " after the way back", **cas)
+    witness.settle("rollback")
+    witness.refused_everywhere("minted early")
     settled = made.digest()
     run = made.play("rotation_rollback")
     assert set(run.changed.values()) == {0} and run.says("Nothing to do.")
     assert made.digest() == settled
 
 
-def test_once_a_node_has_moved_the_active_ca_stays(fleet, digest):
+def test_once_a_node_has_moved_the_active_ca_stays(fleet, digest, tmp_path):
     made = fleet(3, "W1")
     made.group_vars["all"] |= {"quazzar_batches": [1]}
     old, since = made.active(), time.time()
@@ -68,7 +79,10 @@ def test_once_a_node_has_moved_the_active_ca_stays(fleet, digest):
     new = made.active()
     assert new != old and made.beside() == {"previous"}
 
-    run = made.play("rotation_rollback")
+    # No waiver makes up for what was seen of a node.
+    waivers = tmp_path / "waivers.yml"
+    waivers.write_text("- {node: node01, reason: flooded, owner: ops, expires: 2099-01-01}\n")
+    run = made.play("rotation_rollback", quazzar_waivers_file=str(waivers))
     reason = "the active CA is not replaced by the one before, some nodes would lose their link by that: "
     assert run.says(reason) and run.says("has been registered by another CA; the trust pool is widened instead")
     assert made.active() == new and run.report["finished"]
@@ -110,6 +124,32 @@ def test_after_the_strip_a_node_that_was_left_behind_is_let_in_again(fleet, tmp_
     made.connected()
     run = made.play("ca_rotate")
     assert run.report["finished"] and set(run.states.values()) == {"current"}
+
+
+def test_a_window_that_nodes_live_on_is_closed_only_by_who_lets_them_go(fleet, tmp_path):
+    """No node has moved, and the pair before is not at hand: what the runbook says of the way back."""
+    made = fleet(2, "W4", replicas=1)
+    made.accident()
+    run = made.play("grace_open")
+    assert run.report["finished"]
+    made.connected()
+    since, pools = time.time(), made.environments()
+
+    run = made.play("rotation_rollback")
+    assert run.report["finished"] and run.says("Nothing to do.") and run.report["grace_window"]["open"]
+    run = made.play("grace_close", status=2)
+    assert {entry["reason"] for entry in run.blocked.values()} == {"its leaf is not by the active CA"}
+    assert made.environments() == pools and made.missed(since) == {}
+
+    waivers = tmp_path / "waivers.yml"
+    waivers.write_text("".join(f"- {{node: {n}, reason: x, owner: ops, expires: 2099-01-01}}\n" for n in made.names))
+    run = made.play("grace_close", quazzar_waivers_file=str(waivers), quazzar_legacy_probes=0)
+    assert run.says("node01, node02 without a link (the CP refuses the node) until rescued: a waiver lets the strip go")
+    assert run.report["finished"] and made.loaded() == {"cp1": []}
+    made.disconnected()
+    run = made.play("nodes_rescue")
+    assert run.report["finished"] and set(run.states.values()) == {"current"}
+    made.connected()
 
 
 def test_an_accident_is_undone_when_the_pair_is_at_hand_and_no_node_has_moved(fleet):

@@ -172,11 +172,17 @@ def test_secrets(transport: str, fleet: Callable[..., Any], monkeypatch: pytest.
     assert leaks(trees(made), secrets) == []
 
 
-def test_the_key_of_the_ca(fleet: Callable[..., Any], tmp_path: Path) -> None:
-    """A backup, with everything that Ansible can be made to say, and its drill."""
-    made = fleet(1, "W2")
-    temporary, home, backups = (tmp_path / name for name in ("tmp", "home", "backups"))
-    for place in (temporary, home, backups):
+def pieces(key: bytes) -> list[str]:
+    """By what a key in PEM shows: as it is, in base64 once more from whichever byte on, and the number itself."""
+    lines = [line for line in key.decode().splitlines() if not line.startswith("-----") and len(line) >= SHORTEST]
+    doubled = [base64.b64encode(key[at:])[60:100].decode() for at in range(3)]
+    return [*lines, *doubled, base64.b64decode("".join(lines))[36:68].hex()]
+
+
+def talkative(made: Any, tmp_path: Path) -> tuple[Path, Path]:
+    """Have Ansible say and log all that it can, and keep its temporary files, and what else it writes, in these two."""
+    temporary, home = tmp_path / "tmp", tmp_path / "home"
+    for place in (temporary, home):
         place.mkdir()
     (home / "vault-password").write_text("right and long enough\n", encoding="utf-8")
     made._environment |= {
@@ -187,13 +193,18 @@ def test_the_key_of_the_ca(fleet: Callable[..., Any], tmp_path: Path) -> None:
         "ANSIBLE_LOG_PATH": str(home / "ansible.log"),
         "ANSIBLE_VAULT_PASSWORD_FILE": str(home / "vault-password"),
     }
+    return temporary, home
+
+
+def test_the_key_of_the_ca(fleet: Callable[..., Any], tmp_path: Path) -> None:
+    """A backup, with everything that Ansible can be made to say, and its drill."""
+    made = fleet(1, "W2")
+    temporary, home = talkative(made, tmp_path)
+    backups = tmp_path / "backups"
+    backups.mkdir()
     made.group_vars["all"]["quazzar_backup_dir"] = str(backups)
     key = (made.layout.root / "cp/certs/ca.key").read_bytes()
-    lines = [line for line in key.decode().splitlines() if not line.startswith("-----") and len(line) >= SHORTEST]
-    der = base64.b64decode("".join(lines))
-    # as it is, in base64 once more from whichever byte on, and the number itself
-    doubled = [base64.b64encode(key[at:])[60:100].decode() for at in range(3)]
-    secrets = [*lines, *doubled, der[36:68].hex(), "right and long enough"]
+    secrets = [*pieces(key), "right and long enough"]
 
     watch = Watch(temporary, home, backups)
     watch.start()
@@ -217,3 +228,38 @@ def test_the_key_of_the_ca(fleet: Callable[..., Any], tmp_path: Path) -> None:
     for found in (output, shown, files):
         assert leaks(found, secrets) == []
     assert any(name.startswith(str(backups)) for name in files) and (home / "ansible.log").stat().st_size > 1000
+
+
+def test_the_keys_of_a_planned_rotation(fleet: Callable[..., Any], tmp_path: Path, digest: Any) -> None:
+    """The new key is made and given to both replicas, the old one signs the bridge, and the pair is activated."""
+    made = fleet(1, "W4", options=["certs_volume=own"])
+    for name in ("ca.crt", "ca.key"):
+        shutil.copy2(made.certs() / name, made.certs("cp2") / name)
+    shutil.rmtree(made.certs("cp2") / "server")
+    lab.restart(str(made.dir), "cp2")
+    assert made.play("nodes_rescue", quazzar_rescue_nodes=made.names).report["finished"]
+    made.connected()
+    temporary, home = talkative(made, tmp_path)
+    old = (made.certs() / "ca.key").read_bytes()
+
+    watch = Watch(temporary, home)
+    watch.start()
+    try:
+        play = made.begin("ca_replace", "-vvvvv", "--diff", quazzar_replaced_ca=digest(made.active()))
+        play.until(r"(?s)PLAY \[Activate \| Take.*PLAY \[Move \| Plan")
+        play.kill()
+    finally:
+        watch.finish()
+    new = (made.certs() / "ca.key").read_bytes()
+    assert new != old and new == (made.certs("cp2") / "ca.key").read_bytes()
+    assert (made.layout.cp / "bridge/bridge.crt").exists()
+    secrets = [*pieces(new), *pieces(old)]
+    assert leaks({"here": new}, secrets) == leaks({"here": old}, secrets) == ["here"]
+    assert watch.rounds > 20 and any(b"ansible-playbook" in words for words in watch.arguments)
+    output = {path.name: path.read_bytes() for path in made.work.glob("*.log")}
+    assert b"_low_level_execute_command() done: rc=" in output[max(output)]
+    shown = {f"program {number}: {_program(words)}": words for number, words in enumerate(watch.arguments)}
+    files = {f"{at[0]} at {at[1]}": text for at, text in watch.files.items()}
+    for found in (output, shown, files, trees(made)):
+        assert leaks(found, secrets) == []
+    assert (home / "ansible.log").stat().st_size > 1000

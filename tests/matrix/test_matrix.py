@@ -103,26 +103,28 @@ def test_a_ca_renewed_over_its_key_is_the_same_ca(tmp_path: Path, replicas, pins
     material = Material(tmp_path, key_ids=key_ids)
     identities = {name: material.identity(name) for name in ("old", "new")}
     found = []
-    for phase in (Phase("new", "renewed"), Phase("new", "renewed+new"), Phase("new", "renewed+old")):
+    for pool in ("renewed", "renewed+new", "new+renewed", "renewed+old", "old+renewed"):
+        phase = Phase("new", pool)
         with replicas(material, phase) as running:
-            every = pins(material, "old renewed renewed+new renewed+old old+renewed")
+            every = pins(material, "old renewed renewed+new new+renewed renewed+old old+renewed")
             truth = truth_of(phase, ambiguous=not key_ids)
             found.append(observe(phase.title, running, identities, every, truth, verifiers=USABLE))
     settle(f"renewed-{'with' if key_ids else 'without'}-key-ids", found)
 
 
 @pytest.mark.parametrize("key_ids", [True, False], ids=["key-ids", "no-key-ids"])
-def test_a_legacy_ca_that_expired_helps_nobody(tmp_path: Path, replicas, pins, key_ids: bool) -> None:
+@pytest.mark.parametrize("same_names", [True, False], ids=["same-names", "distinct-names"])
+def test_a_legacy_ca_that_expired_helps_nobody(tmp_path: Path, replicas, pins, same_names: bool, key_ids: bool) -> None:
     """Not in the pool, not in a pin; and it harms nobody else there, whichever comes first."""
-    material = Material(tmp_path, key_ids=key_ids)
+    material = Material(tmp_path, same_names=same_names, key_ids=key_ids)
     identities = {name: material.identity(name) for name in ("over", "new")}
     found = []
     for phase in (Phase("new", "new+over"), Phase("new", "over+new"), Phase("over", "new+over"), Phase("over", "over")):
         with replicas(material, phase) as running:
             every = pins(material, "over new new+over over+new")
-            truth = truth_of(phase, ambiguous=not key_ids)
+            truth = truth_of(phase, ambiguous=same_names and not key_ids)
             found.append(observe(phase.title, running, identities, every, truth, verifiers=USABLE))
-    settle(f"expired-{'with' if key_ids else 'without'}-key-ids", found)
+    settle(f"expired-{'same' if same_names else 'distinct'}-{'with' if key_ids else 'without'}-key-ids", found)
 
 
 @pytest.mark.parametrize("tls", ["1.2", "1.3"])

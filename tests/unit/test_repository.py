@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import itertools
 import json
 import re
 import subprocess
@@ -385,6 +386,20 @@ def test_no_failure_is_ignored_and_nothing_sleeps(path):
         assert "pre_tasks" not in task or "roles" in task
 
 
+def test_whoever_ignores_an_unreachable_host_fails_with_the_next_task():
+    """Ansible goes on with a host that was not there, as if the task had been done."""
+    found = 0
+    for path in [*files(ROOT / "roles", ".yml"), *files(ROOT / "playbooks", ".yml")]:
+        tasks = [task for task in tasks_in(loaded(path)) if "name" in task]
+        for task, following in itertools.pairwise([*tasks, {}]):
+            if task.get("ignore_unreachable"):
+                found += 1
+                said = following.get("ansible.builtin.fail", {}).get("msg", "")
+                assert "the host of the Control Panel was lost" in said, name_of(path)
+                assert following["when"] == f"{task['register']} is unreachable", name_of(path)
+    assert found
+
+
 # --- every file ------------------------------------------------------------------------------------------------------
 
 
@@ -416,19 +431,23 @@ def test_no_private_key_and_no_unfinished_work_is_in_a_file():
 
 
 def fault_rows():
-    """Rows of docs/faults.md: (fault, the fragments of what is read, test file, test function)."""
+    """Rows of docs/faults.md: (fault, the fragments of what is read, whether that may be none, test file, function)."""
     text = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
     found = re.findall(r"^\| (.+?) \| (.+?) \| `(\S+)` `(\w+)` \|$", text, re.MULTILINE)
-    return [(fault, re.findall(r"`([^`]+)`", read), file, test) for fault, read, file, test in found]
+    return [
+        (fault, re.findall(r"`([^`]+)`", read), read.startswith("nothing"), file, test)
+        for fault, read, file, test in found
+    ]
 
 
-@pytest.mark.parametrize(("fault", "read", "file", "test"), fault_rows())
-def test_every_fault_is_held_to_its_message_by_a_test(fault, read, file, test):
+@pytest.mark.parametrize(("fault", "words", "nothing", "file", "test"), fault_rows())
+def test_every_fault_is_held_to_its_message_by_a_test(fault, words, nothing, file, test):
     source = (ROOT / file).read_text(encoding="utf-8")
     assert re.search(rf"^ *def {test}\(", source, re.MULTILINE), f"{fault}: {file} has no {test}"
+    assert words or nothing, f"{fault}: what is read is not quoted"
     # A long text is written as several in a row.
     joined = re.sub(r'"\s*\n\s*f?"', "", source)
-    assert [words for words in read if words not in joined] == [], fault
+    assert [text for text in words if text not in joined] == [], fault
 
 
 def test_every_line_of_the_fault_list_is_read():

@@ -176,6 +176,7 @@ class Replica:
 class Node:
     """One node of the frozen list. ``beat``: its heartbeat is known to reach the CP (None: nobody could tell).
     ``server_trust``: what it verifies the CP by ("pin", "system", a path; empty: not known).
+    ``kept_identity``: a copy of an identity lies on it; ``kept_by``: the CAs that really signed that one's leaf.
     ``sample``: whether it would take a server certificate by the staged CA ("ok", "refused", "unknown")."""
 
     name: str
@@ -202,6 +203,8 @@ class Node:
     symptom_count: int | None = None
     clock_skew: float | None = None
     kept_identity: bool = False
+    kept_by: frozenset[str] = frozenset()
+    kept_not_after: datetime | None = None
     instances: tuple[Instance, ...] = ()
     beat: bool | None = None
 
@@ -226,6 +229,7 @@ class Settings:
     """What the operator decided. Durations are timedeltas. ``rescued``: the nodes to rescue, which are the operator's
     whatever CA they come from (empty: every node without a link whose CA is known). ``compromised``: SHA-256 digests of
     the CA certificates whose key is in wrong hands. ``replaced``: those of the CA that a planned rotation replaces.
+    ``revoking``: this run takes all trust from the compromised CAs; any other stops while one is trusted.
     ``bridged``: the CP can send a bridge from the CA before along with its server certificate."""
 
     pin_bundle: str = "auto"
@@ -240,6 +244,7 @@ class Settings:
     batches: tuple[object, ...] = (1, "5%", "25%")
     rescued: frozenset[str] = frozenset()
     compromised: frozenset[str] = frozenset()
+    revoking: bool = False
     compromised_at: datetime | None = None
     replaced: frozenset[str] = frozenset()
     bridged: bool = False
@@ -250,8 +255,9 @@ class Evidence:
     """All that the plan may look at.
 
     ``cas`` is keyed by CA key. ``trusted_legacy`` are the CAs that a trust pool names, or whose claim was accepted.
-    ``switched_at`` is the moment from which no leaf may come from a legacy CA any more (None: not known). ``notes`` are
-    sentences on what was found that the operator should read.
+    ``waivers`` are those that held when the run began. ``switched_at`` is the moment from which no leaf may come from a
+    legacy CA any more (None: not known). ``notes`` are sentences on what was found that the operator should read.
+    ``revoked``: SHA-256 digests of the CAs of which a mark beside the CP says that they were revoked.
     """
 
     now: datetime
@@ -266,17 +272,29 @@ class Evidence:
     switched_at: datetime | None = None
     settings: Settings = Settings()
     notes: tuple[str, ...] = ()
+    revoked: frozenset[str] = frozenset()
 
     @property
     def pool_keys(self) -> frozenset[str]:
         return frozenset(key for replica in self.replicas for key in replica.pool_keys) - {self.active or ""}
 
     @property
+    def kept(self) -> Mapping[str, tuple[str, ...]]:
+        """For each CA the nodes that keep an identity by it which has not expired. Only these can show that it is
+        refused: that of another CA says nothing about this one, and an expired one is refused by everybody."""
+        found: dict[str, tuple[str, ...]] = {}
+        for node in self.nodes:
+            if node.kept_identity and node.kept_not_after is not None and node.kept_not_after > self.now:
+                for key in node.kept_by:
+                    found[key] = (*found.get(key, ()), node.name)
+        return found
+
+    @property
     def compromised(self) -> frozenset[str]:
-        """CAs that nothing may trust from now on, whatever still needs them."""
-        seen = frozenset(key for key, ca in self.cas.items() if ca.sha256 in self.settings.compromised)
+        """CAs that nothing may trust from now on, whatever still needs them: named now, or revoked before."""
+        named = self.settings.compromised | self.revoked
         # The key of a CA whose certificate nobody has seen is its digest.
-        return seen | self.settings.compromised
+        return named.union(key for key, ca in self.cas.items() if ca.sha256 in named)
 
     @property
     def replaced(self) -> frozenset[str]:
@@ -323,4 +341,4 @@ class Evidence:
 
     @property
     def trusted_legacy(self) -> frozenset[str]:
-        return (self.accepted | self.pool_keys) - {self.active or ""} - self.outdated
+        return (self.accepted | self.pool_keys) - {self.active or ""} - self.outdated - self.compromised

@@ -63,7 +63,7 @@ def _decide(
     why_blocked: Callable[[Node, Evidence], str],
     free_at: Callable[[Node, Evidence], datetime | None],
 ) -> Gate:
-    waivers = {waiver.node for waiver in evidence.waivers if waiver.expires >= evidence.now}
+    waivers = {waiver.node for waiver in evidence.waivers}
     blocked: list[Blocked] = []
     passed: list[str] = []
     waived: list[str] = []
@@ -157,14 +157,16 @@ def registry_reasons(evidence: Evidence) -> list[str]:
 
 
 def _no_probe(evidence: Evidence) -> list[str]:
-    """The strip has to be proven by a legacy identity that is refused after it, so there must be one."""
+    """The strip of each CA has to be proven by an identity of its that is refused after it, so there must be one."""
     retired = frozenset(key for replica in evidence.replicas for entry in replica.retirable for key in entry.keys)
-    alive = retired & evidence.trusted_legacy
-    if not alive or evidence.settings.legacy_probes < 1 or any(node.kept_identity for node in evidence.nodes):
+    if evidence.settings.legacy_probes < 1:
         return []
+    unproven = sorted((retired & evidence.trusted_legacy) - evidence.kept.keys())
+    names = [evidence.cas[key].sha256 if key in evidence.cas else key for key in unproven]
     return [
-        "no node that answers keeps a legacy identity, so the strip could not be proven (not proven): set"
-        " quazzar_legacy_probes: 0 to close the grace window without the negative proof"
+        f"no node that answers keeps a legacy identity by the CA {name[:16]} that has not expired, so its strip could"
+        " not be proven (not proven): set quazzar_legacy_probes: 0 to close the grace window without the negative proof"
+        for name in names
     ]
 
 

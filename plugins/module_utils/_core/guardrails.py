@@ -84,13 +84,15 @@ class Log:
 
 @dataclass(frozen=True)
 class Backup:
-    """The newest backup of the CA pair. ``current``: it is of the active CA, and can be decrypted."""
+    """The newest backup of the CA pair. ``current``: it is of the active CA, and can be decrypted. ``judged``: whether
+    that is known, which takes the vault secret and the Control Panel's certificate; ``error`` says why it is not."""
 
     path: str = ""
     made_at: datetime | None = None
     age: timedelta | None = None
     current: bool = False
     error: str = ""
+    judged: bool = True
 
 
 @dataclass(frozen=True)
@@ -288,19 +290,26 @@ def _backed_up(facts: Facts) -> Iterable[Point]:
     if backup is None:
         remedy = "set quazzar_backup_dir, a directory on another machine than the Control Panel's, and run ca_backup"
         yield Point("backup", UNKNOWN, "quazzar_backup_dir is not set, so no backup was looked for", remedy)
-    elif backup.error:
-        remedy = "" if backup.path else "see that the controller may read quazzar_backup_dir, then run ca_backup"
-        yield Point("backup", FAIL if backup.path else UNKNOWN, backup.error, remedy)
+    elif not backup.path and backup.error:
+        remedy = "see that the controller may read quazzar_backup_dir, then run ca_backup"
+        yield Point("backup", UNKNOWN, backup.error, remedy)
     elif not backup.path:
         yield Point("backup", FAIL, "there is none in quazzar_backup_dir")
-    elif not backup.current:
-        yield Point("backup", FAIL, f"{backup.path} is not of the active CA, or cannot be decrypted")
+    elif backup.judged and not backup.current:
+        yield Point("backup", FAIL, backup.error or f"{backup.path} is not of the active CA, or is damaged")
+    elif backup.age is not None and backup.age > limit:
+        # Its name says so, whether it can be opened or not.
+        yield Point("backup", FAIL, f"{backup.path} is {_days(backup.age)} old, {_days(limit)} are allowed")
+    elif not backup.judged:
+        remedy = (
+            "give this run the vault secret of the backups, and see that the file, and the certificates of the first CP"
+            " host, can be read"
+        )
+        yield Point("backup", UNKNOWN, backup.error or f"nobody could look into {backup.path}", remedy)
     elif backup.age is None:
         yield Point("backup", UNKNOWN, f"it is not known when {backup.path} was made")
     elif backup.age < -facts.evidence.settings.clock_skew:
         yield Point("backup", UNKNOWN, f"{backup.path} seems to be made in the future", "set the clocks right")
-    elif backup.age > limit:
-        yield Point("backup", FAIL, f"{backup.path} is {_days(backup.age)} old, {_days(limit)} are allowed")
     else:
         yield Point("backup", PASS, f"{backup.path} is of the active CA and {_days(backup.age)} old")
 

@@ -40,7 +40,7 @@ _LOG = {
     "outside_sources": {"drift": {}},
     "error": str,
 }
-_BACKUP = {"path": str, "age_seconds": float, "current": bool, "error": str}
+_BACKUP = {"path": str, "age_seconds": float, "current": bool, "judged": bool, "error": str}
 
 
 def read(
@@ -135,4 +135,5 @@ def _backup(found: Json) -> Backup:
         age=span,
         current=bool(found.get("current")),
         error=found.get("error") or "",
+        judged=bool(found.get("judged", not found.get("error"))),
     )

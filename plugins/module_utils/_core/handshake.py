@@ -37,6 +37,10 @@ _ALERTS = {
     51: "decrypt error",
     116: "certificate required",
 }
+# By these a server says that it does not trust the certificate itself.
+_DISTRUST = frozenset((42, 44, 46, 48, 49, 116))
+# By these some servers say the same, and others that something else is wrong.
+_UNCLEAR = frozenset((40, 41, 43, 51))
 # Line by line, so that many beginnings without an end do not each look through all that follows.
 _PEM = re.compile(r"^-----BEGIN CERTIFICATE-----$(?:\n(?!-----).*)*\n-----END CERTIFICATE-----$", re.M)
 # No \s at the start of a line: over a run of blank lines it would be tried from each of them to the end of all.
@@ -52,6 +56,7 @@ _ERRNO = re.compile(r"^(connect|read|write):errno=(\d+)\s*$", re.M)
 _HTTP = re.compile(r"^HTTP/\d(?:\.\d)? (\d{3})\b[^\n]*$", re.M)
 # nginx completes the handshake whatever the client shows, and refuses in HTTP.
 _HTTP_REFUSAL = re.compile(r"The SSL certificate error|No required SSL certificate was sent", re.I)
+_IN_HTTP = "refused in HTTP"
 _HTTP_REFUSAL_STATUS = ("495", "496")
 _NAMES_SENT = re.compile(
     r"^Acceptable client certificate CA names\r?\n(.*?)(?=^(?:---|[A-Z][A-Za-z0-9. ]*: )|\Z)", re.M | re.S
@@ -119,6 +124,19 @@ def verdict(output: str, rc: int | None) -> Handshake:
     )
 
 
+def shows_distrust(detail: str, *, accepted_before: bool) -> bool:
+    """Whether a refusal of the node, by its ``to_node_detail``, is for want of trust in its certificate.
+
+    A connection that just ends shows that only where the same server accepted the same certificate before. An expired
+    certificate, or an error inside of the server, never shows it.
+    """
+    alert = re.match(r"TLS alert (\d+)", detail)
+    if alert:
+        number = int(alert.group(1))
+        return number in _DISTRUST or (accepted_before and number in _UNCLEAR)
+    return accepted_before or detail.startswith(_IN_HTTP)
+
+
 def _to_cp(output: str, verified: re.Match[str] | None, broken: str) -> tuple[str, str]:
     own = _own_error(output)
     if verified is None:
@@ -158,7 +176,7 @@ def _refusal(output: str, tail: str) -> str:
         return _alert(alert)
     http = _HTTP.search(tail)
     if http and (http.group(1) in _HTTP_REFUSAL_STATUS or _HTTP_REFUSAL.search(tail, http.end())):
-        return f"refused in HTTP: {http.group(0).strip()[:60]}"
+        return f"{_IN_HTTP}: {http.group(0).strip()[:60]}"
     return ""
 
 

@@ -38,6 +38,7 @@ _NODE = {
     "error": str,
     "clock_skew": float,
     "kept_identity": bool,
+    "kept_leaf": {"der": str, "signed_by": [str], "error": str},
     "pin": {"sha256": [str], "error": str},
     "leaf": {"der": str, "signed_by": [str], "issuer": str, "error": str},
     "handshake": {"to_cp": str, "to_cp_detail": str, "to_node": str, "to_node_detail": str, "trust": str},
@@ -61,6 +62,7 @@ _REPLICA = {
     "legacy_dir": [_FILE],
     "staged": _PAIR,
     "previous": _PAIR,
+    "revoked": [_FILE],
     "active_key_matches": bool,
 }
 _ROW = {
@@ -189,6 +191,7 @@ def gather(raw: Raw, settings: Settings, now: datetime) -> Intake:
     leaves = {name: leaf for name, result in raw.nodes.items() for leaf in [_leaf(result)] if leaf is not None}
     pooled = [c for result in raw.replicas.values() for entry in _pool_entries(result) for c in _pems(entry.get("pem"))]
     claims = _judge(raw, catalogue, leaves, active, pooled, now)
+    catalogue.add(_signers_of_kept(raw))
     registry = _registry(raw.registry, now)
     identities = raw.identities or {}
     nodes: list[Node] = []
@@ -222,6 +225,12 @@ def gather(raw: Raw, settings: Settings, now: datetime) -> Intake:
         settings=settings,
         switched_at=settings.switched_at or _switch(raw, leaves, active),
         notes=raw.notes + _preflight(active, believed, leaves),
+        revoked=frozenset(
+            str(digest)
+            for result in raw.replicas.values()
+            for entry in result.get("revoked") or ()
+            for digest in entry.get("sha256") or ()
+        ),
     )
     samples = [str(result["staged"].get("sample") or "") for result in raw.replicas.values() if result.get("staged")]
     marked = all(leaf.aki is not None for leaf in leaves.values())
@@ -274,6 +283,8 @@ def _replica_cas(result: Json) -> list[Certificate]:
     found = [active] if active else []
     for entry in list(_pool_entries(result)):
         found += _pems(entry.get("pem"))
+    for entry in result.get("revoked") or ():
+        found += _pems(entry.get("pem"))
     return [*found, *_beside(result, "staged"), *_beside(result, "previous")]
 
 
@@ -283,14 +294,26 @@ def _beside(result: Json, name: str) -> list[Certificate]:
     return _pems([shown["pem"]]) if shown and shown.get("usable") else []
 
 
-def _leaf(result: Json) -> Certificate | None:
-    text = (result.get("leaf") or {}).get("der")
+def _leaf(result: Json, name: str = "leaf") -> Certificate | None:
+    text = (result.get(name) or {}).get("der")
     if not text:
         return None
     try:
         return from_der(base64.b64decode(text, validate=True))
     except (binascii.Error, ValueError) as error:
-        raise InputError(f"the evidence of a node: leaf.der is not base64 ({error})") from None
+        raise InputError(f"the evidence of a node: {name}.der is not base64 ({error})") from None
+
+
+def _signers_of_kept(raw: Raw) -> list[Certificate]:
+    """After the strip a CA may be nowhere but in a file beside the CP, and a node still keep an identity by it."""
+    kept = [leaf for result in raw.nodes.values() for leaf in [_leaf(result, "kept_leaf")] if leaf is not None]
+    beside = [
+        cert
+        for result in raw.replicas.values()
+        for entry in result.get("legacy_dir") or ()
+        for cert in _pems(entry.get("pem"))
+    ]
+    return [cert for cert in beside if any(signers(leaf, [cert]) for leaf in kept)]
 
 
 def _judge(
@@ -449,6 +472,7 @@ def _node(
     # A pin that signed the leaf as a known CA did has that CA's key: it is the same CA, renewed over its key.
     renewed = dict.fromkeys((d for d in signing if not catalogue.knows(d)), *known) if len(known) == 1 else {}
     pins = [str(digest) for digest in pin.get("sha256") or ()]
+    copied, kept = result.get("kept_leaf") or {}, _leaf(result, "kept_leaf")
     return Node(
         name=name,
         examined=True,
@@ -474,6 +498,9 @@ def _node(
         symptom_count=log.get("symptom_count"),
         clock_skew=result.get("clock_skew"),
         kept_identity=bool(result.get("kept_identity")),
+        kept_by=(catalogue.signers(kept) if kept else frozenset())
+        | frozenset(catalogue.key(str(digest)) for digest in copied.get("signed_by") or ()),
+        kept_not_after=_time(copied.get("not_after")),
         instances=instances,
         beat=_beat(name, raw, result, instances, registry),
     )

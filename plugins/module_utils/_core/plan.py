@@ -14,7 +14,7 @@ same plan, and an act that was done is no longer proposed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from . import gate as gate_module
@@ -143,7 +143,7 @@ def make(evidence: Evidence) -> Plan:
         open_window=open_window,
         bundle_test=bundle_test,
         push_pins=push,
-        keep_identity=_keep(evidence, register),
+        keep_identity=_keep(evidence, register, needed),
         register=register,
         flip=flip,
         flip_first=bool(flip) and _flips_first(evidence, world, register),
@@ -196,19 +196,15 @@ def make_revoke(evidence: Evidence) -> Plan:
         for node in evidence.nodes
         if alive(node, evidence) and (bad & frozenset(node.pins) or not pins_active(node, evidence.active))
     )
-    kept = sum(1 for node in evidence.nodes if node.kept_identity)
-    able = [
-        name
-        for name in register
-        if by_name[name].leaf_by & bad and not expired(by_name[name], evidence.now) and not by_name[name].kept_identity
-    ]
     flip = tuple(r.name for r in evidence.replicas if r.listening and r.serving_root in bad)
     return replace(
         made,
+        unstage=tuple(r.name for r in evidence.replicas if r.staged in bad),
+        forget_previous=tuple(r.name for r in evidence.replicas if r.previous in bad),
         stops=tuple(_revoke_stops(evidence, made.world)),
         fetch=(), preserve=(), open_window=(), bundle_test=None, push_pins=push, register=register, flip=flip,
         flip_first=False,
-        keep_identity=tuple(able[: max(0, evidence.settings.legacy_probes - kept)]),
+        keep_identity=_keep(evidence, register, sorted(bad)),
         close_window=close, retire={name: retire[name] for name in close}, narrow_pins=(),
         waiting_without_link=tuple(name for name in register if by_name[name].up),
     )  # fmt: skip
@@ -218,15 +214,9 @@ def _revoke_stops(evidence: Evidence, world: str) -> list[str]:
     # A replica that is down lets nobody in, and must not keep the others from being closed to the thief.
     serving = tuple(replica for replica in evidence.replicas if replica.listening) or evidence.replicas
     stops = cp_stops(replace(evidence, replicas=serving), "" if world == "mixed" else world, None)
-    if not evidence.settings.compromised:
+    if not evidence.compromised:
         stops.append("no CA is named to be revoked: set quazzar_compromised_cas to the SHA-256 of its certificate")
-    if evidence.active in evidence.compromised:
-        name = evidence.cas[evidence.active or ""].sha256[:16]
-        stops.append(
-            f"the compromised CA {name} is the active one: the CP signs with it, so nothing can be moved away from it;"
-            " give the CP another CA first, then run this again"
-        )
-    elif any(r.serving_root in evidence.compromised for r in evidence.replicas) and not evidence.settings.flip_possible:
+    if any(r.serving_root in evidence.compromised for r in evidence.replicas) and not evidence.settings.flip_possible:
         stops.append(
             "the CP serves from the compromised CA: renew its server certificate from the active CA first, or set"
             " quazzar_cp_flip_command"
@@ -346,10 +336,10 @@ def damage(made: Plan, evidence: Evidence) -> tuple[Damage, ...]:
         costs("open_window", up, "both", "the only replica serves again")
     if made.bundle_test in up:
         costs("bundle_test", [made.bundle_test or ""], "to_cp", "the pin is put back, where the agent takes no bundle")
-    refused_at_once = evidence.settings.compromised and made.close_window
-    if refused_at_once:
-        costs("close_window", made.waiting_without_link, "to_node", "re-registered")
-    if made.activate or made.reactivate:
+    revoking = evidence.settings.revoking
+    if revoking:
+        _revocation_costs(made, evidence, costs)
+    elif made.activate or made.reactivate:
         act = "activate" if made.activate else "reactivate"
         if alone:
             costs(act, up, "both", "the only replica serves again")
@@ -368,8 +358,11 @@ def damage(made: Plan, evidence: Evidence) -> tuple[Damage, ...]:
     elif alone and made.flip:
         costs("flip", up, "both", "the only replica serves again")
     if made.flip and evidence.settings.flip_possible:
-        costs("flip_first" if made.flip_first else "flip", unseen, "to_cp", "rescued: a waiver lets it go ahead")
-    if made.close_window and not refused_at_once:
+        # The gate waits for the pins of all others before the certificates are renewed.
+        let_go = [name for name, node in up.items() if name in waived and not pins_active(node, evidence.active)]
+        behind = unseen if made.flip_first else [*unseen, *let_go]
+        costs("flip_first" if made.flip_first else "flip", behind, "to_cp", "rescued: a waiver lets it go ahead")
+    if made.close_window and not revoking:
         if alone:
             costs("close_window", up, "both", "the only replica serves again")
         waived &= set(made.gate.waived)
@@ -377,6 +370,28 @@ def damage(made: Plan, evidence: Evidence) -> tuple[Damage, ...]:
         strangers = [each.name for each in evidence.strangers if each.name in waived]
         costs("close_window", [*behind, *strangers], "to_node", "rescued: a waiver lets the strip go ahead")
     return tuple(found)
+
+
+def _revocation_costs(made: Plan, evidence: Evidence, costs: Callable[[str, Iterable[str], str, str], None]) -> None:
+    """A revocation waits for nobody: who lives on the compromised CA is without a link until its turn comes."""
+    up = {node.name: node for node in evidence.nodes if node.up}
+    alone = len(evidence.replicas) == 1
+    if made.activate:
+        costs("activate", up, "to_node", "re-registered")
+        return
+    if made.close_window:
+        restarted = [replica for replica in evidence.replicas if replica.name in made.close_window]
+        # Others may live on a CA that only the memory of a replica holds.
+        kept = [replica.pool_keys | {evidence.active} for replica in restarted]
+        cut = [n for n, node in up.items() if n in made.waiting_without_link or any(not node.leaf_by & k for k in kept)]
+        costs("close_window", cut, "to_node", "re-registered")
+        if alone:
+            others = [name for name in up if name not in cut]
+            costs("close_window", others, "both", "the only replica serves again")
+    # The pin is written before the server certificate is renewed: for that long the thief is kept out, and the CP too.
+    blind = [name for name in made.push_pins if name in up and name not in made.waiting_without_link]
+    if any(replica.listening and replica.serving_root in evidence.compromised for replica in evidence.replicas):
+        costs("push_pins", blind, "to_cp", "the server certificate is renewed")
 
 
 def stripped(evidence: Evidence, made: Plan) -> bool:
@@ -424,21 +439,22 @@ def canary(evidence: Evidence, world: str, push: tuple[str, ...], register: tupl
     return able[0].name if able else None
 
 
-def _keep(evidence: Evidence, register: tuple[str, ...]) -> tuple[str, ...]:
-    """The nodes whose legacy identity is kept for the negative proof, as far as there are not enough kept already."""
+def _keep(evidence: Evidence, register: tuple[str, ...], cas: Iterable[str]) -> tuple[str, ...]:
+    """The nodes whose legacy identity is kept for the negative proof, as far as there are not enough kept already of
+    each of these CAs: a probe proves nothing about another one. Where no other node will do a copy is replaced that
+    proves nothing, neither for these nor for another CA that is to be retired."""
     by_name = {node.name: node for node in evidence.nodes}
-    missing = evidence.settings.legacy_probes - sum(1 for node in evidence.nodes if node.kept_identity)
-    able = [
-        name
-        for name in register
-        if not by_name[name].kept_identity
-        and by_name[name].leaf_by & frozenset(_needed(evidence))
-        and not expired(by_name[name], evidence.now)
-    ]
-    # One probe for each CA first: a probe proves nothing about the others.
-    firsts = {min(by_name[name].leaf_by & frozenset(_needed(evidence))): name for name in reversed(able)}
-    able.sort(key=lambda name: name not in firsts.values())
-    return tuple(able[: max(missing, 0)])
+    cas = tuple(cas)
+    retirable = {key for replica in evidence.replicas for entry in replica.retirable for key in entry.keys}
+    useful = {name for key in retirable.union(cas) for name in evidence.kept.get(key, ())}
+    able = [by_name[name] for name in register if name not in useful and not expired(by_name[name], evidence.now)]
+    able.sort(key=lambda node: node.kept_identity)
+    chosen: list[str] = []
+    for key in cas:
+        missing = evidence.settings.legacy_probes - len(evidence.kept.get(key, ()))
+        fit = [node.name for node in able if key in node.leaf_by and node.name not in chosen]
+        chosen += fit[: max(missing, 0)]
+    return tuple(chosen)
 
 
 def _narrows(node: Node, evidence: Evidence, world: str) -> bool:
@@ -559,6 +575,7 @@ def cp_stops(evidence: Evidence, world: str, bundle_test: str | None) -> list[st
             + ", ".join(f"{r.name}: {(r.active or 'none')[:16]}" for r in evidence.replicas)
             + "): give them one certs volume first"
         )
+    stops += _trusted_though_compromised(evidence)
     # A flip that was interrupted leaves them so. It goes on, unless a bundle must be tried first: what a canary shows
     # while the replicas differ is chance.
     explained = settings.roll_reissues or (settings.flip_possible and bundle_test is None)
@@ -575,6 +592,21 @@ def cp_stops(evidence: Evidence, world: str, bundle_test: str | None) -> list[st
             " quazzar_node_server_trust to what the agents verify it by (system, or the path of a file on the nodes)"
         )
     return stops
+
+
+def _trusted_though_compromised(evidence: Evidence) -> list[str]:
+    """Nothing but a revocation goes on while the CP trusts a CA whose key is in wrong hands."""
+    if evidence.settings.revoking:
+        return []
+    remedy = "run ca_revoke, which ends that"
+    return [
+        f"the CA {evidence.cas[key].sha256[:16]} is compromised, and {where}: {remedy}"
+        for key in sorted(evidence.compromised & frozenset(evidence.cas))
+        for where in (
+            *(f"replica {r.name} signs with it" for r in evidence.replicas if r.active == key),
+            *(f"the trust pool of replica {r.name} names it" for r in evidence.replicas if key in r.pool_keys),
+        )
+    ]
 
 
 def _unprovable(evidence: Evidence, world: str, register: tuple[str, ...]) -> list[str]:

@@ -14,7 +14,8 @@ long as the staged pair is there, not every replica is known to run with it: onl
 shows that. So its removal is the last thing, and a run that was cut off restarts them all again.
 
 The way back changes trust pools and pins. The active CA is replaced by the one before only as long as no node has been
-registered by it: such a node pins the new one, and would be cut off.
+registered by it: such a node pins the new one, and would be cut off. A waiver stands in for a node that nobody can look
+at, never for one that was seen to have moved.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from dataclasses import replace
 from typing import Any
 
 from . import gate
+from . import plan as plans
 from .evidence import Evidence, Node, Replica
 from .plan import Plan, alive, bundle, canary, cp_stops, lacking_pins, make, pool_stops, stripped, takes_bundles
 from .states import link_reason
@@ -83,6 +85,32 @@ def make_replace(evidence: Evidence) -> Plan:
     )
 
 
+def make_revoke(evidence: Evidence) -> Plan:
+    """What ends all trust in a compromised CA. Where that is the active one, another takes its place first, which is
+    taught to nobody before: until then every node trusts whoever holds the stolen key."""
+    held = {key for replica in evidence.replicas for key in (replica.active, replica.previous)}
+    halfway = evidence.activating and bool(held & evidence.compromised)
+    if not (halfway or evidence.active in evidence.compromised):
+        return plans.make_revoke(evidence)
+    known = {evidence.staged, *evidence.compromised}
+    between = {replica.active for replica in evidence.replicas} <= known
+    stops = [
+        stop
+        for stop in cp_stops(evidence, "", None)
+        if not (between and stop.startswith("the replicas hold different active CAs"))
+    ]
+    return replace(
+        make(evidence),
+        **_NOTHING,
+        phase="activating" if evidence.activating else "staging",
+        stops=tuple(dict.fromkeys(stops + _staged_stops(evidence))),
+        stage=() if evidence.activating else _to_stage(evidence),
+        activate=tuple(replica.name for replica in evidence.replicas),
+        next_ca=evidence.staged,
+        pin=(),
+    )
+
+
 def make_rollback(evidence: Evidence) -> Plan:
     """What takes a rotation back, as far as no node loses its link by it."""
     made = make(evidence)
@@ -93,7 +121,7 @@ def make_rollback(evidence: Evidence) -> Plan:
             # The files are back, but the process of a replica is not: the restart is all that is left to do.
             return replace(made, **_NOTHING, reactivate=every, next_ca=evidence.active)
         return _unstaged(evidence, made)
-    former = evidence.previous
+    former = None if evidence.previous in evidence.compromised else evidence.previous
     moved = _moved(evidence, former) if former else {}
     if former and not moved:
         wanted = tuple(key for key in (former, evidence.active) if key)
@@ -148,7 +176,7 @@ def _still_needed(evidence: Evidence) -> list[str]:
         ]
     # A copy of the active pair lies there only when another one was active in between.
     tried = any(replica.previous and replica.previous == evidence.active for replica in evidence.replicas)
-    unknown = _moved(evidence, evidence.active or "") if tried else {}
+    unknown = _unseen(evidence) if tried else {}
     return [
         f"{name} {why}, and may have been registered by the staged CA while a replica ran with it: make it reachable,"
         " or give it a waiver"
@@ -205,9 +233,27 @@ def made_since(evidence: Evidence) -> bool:
 
 
 def _moved(evidence: Evidence, former: str) -> dict[str, str]:
-    """The nodes that would not, or might not, survive it when the CA before became active again, and why."""
-    waived = {waiver.node for waiver in evidence.waivers if waiver.expires >= evidence.now}
-    found = {node.name: _why_moved(node, evidence, former) for node in evidence.nodes}
+    """The nodes that would not, or might not, survive it when the CA before became active again, and why. What was seen
+    of a node outweighs its waiver."""
+    seen = {node.name: _why_moved(node, former) for node in evidence.nodes}
+    return {**_unseen(evidence), **{name: why for name, why in seen.items() if why}}
+
+
+def _why_moved(node: Node, former: str) -> str:
+    """What was seen of a node, however long ago. A file that could not be read says nothing."""
+    if not node.examined or not node.reachable:
+        return ""
+    if former not in node.leaf_by and (node.leaf_by or not node.leaf_error):
+        return "has been registered by another CA"
+    if former not in node.pins and (node.pins or not node.pin_error):
+        return "does not pin the CA before"
+    return ""
+
+
+def _unseen(evidence: Evidence) -> dict[str, str]:
+    """Who may have been registered by any CA, since nobody could look, and why. A waiver excuses that."""
+    waived = {waiver.node for waiver in evidence.waivers}
+    found = {node.name: _why_unseen(node, evidence) for node in evidence.nodes}
     found.update({stranger.name: "is not in the inventory" for stranger in evidence.strangers})
     found = {name: why for name, why in found.items() if why and name not in waived}
     # A list that may be cut hides who moved.
@@ -216,16 +262,14 @@ def _moved(evidence: Evidence, former: str) -> dict[str, str]:
     return found
 
 
-def _why_moved(node: Node, evidence: Evidence, former: str) -> str:
-    if not node.examined or not node.reachable or (node.leaf_error and not node.leaf_by):
+def _why_unseen(node: Node, evidence: Evidence) -> str:
+    unread = (node.leaf_error and not node.leaf_by) or (node.pin_error and not node.pins)
+    if not node.examined or not node.reachable or unread:
         return "cannot be looked at"
     if gate.too_old(node, evidence):
         return "was looked at too long ago"
-    if gate.namesakes(node, evidence):
-        return f"is not alone: {gate.namesakes(node, evidence)}"
-    if former not in node.leaf_by:
-        return "has been registered by another CA"
-    return "" if former in node.pins else "does not pin the CA before"
+    doubles = gate.namesakes(node, evidence)
+    return f"is not alone: {doubles}" if doubles else ""
 
 
 def _pairs_before(evidence: Evidence) -> tuple[str, ...]:
@@ -289,12 +333,17 @@ def _replace_stops(evidence: Evidence, made: Plan) -> list[str]:
     return list(dict.fromkeys(stops))
 
 
-def _pair_stops(evidence: Evidence) -> list[str]:
+def _staged_stops(evidence: Evidence) -> list[str]:
+    """What is wrong with the staged pair."""
     stops = [
         f"replica {replica.name}: the staged pair is of no use: {replica.staged_error}; remove it or mend it"
         for replica in evidence.replicas
         if replica.staged_error
     ]
+    if evidence.staged in evidence.compromised:
+        stops.append(
+            "the staged CA is compromised: remove its pair from quazzar_staged_ca_dir, for another one to be made"
+        )
     staged = {replica.staged for replica in evidence.replicas if replica.staged}
     if len(staged) > 1:
         stops.append(
@@ -302,6 +351,11 @@ def _pair_stops(evidence: Evidence) -> list[str]:
             + ", ".join(f"{r.name}: {(r.staged or 'none')[:16]}" for r in evidence.replicas)
             + "): remove all but one"
         )
+    return stops
+
+
+def _pair_stops(evidence: Evidence) -> list[str]:
+    stops = _staged_stops(evidence)
     if not evidence.activating:
         stops += [
             f"replica {replica.name}: the pair of an earlier CA ({evidence.cas[replica.previous].sha256}) lies in"

@@ -59,6 +59,7 @@ def unfinished(plan: Plan, evidence: Evidence, goal: str) -> list[str]:
             if name in chosen and plan.states[name].name != "bridged"
         ]
     if goal == "revoke":
+        rest += [f"replica {name}: the compromised CA is still the active one" for name in plan.activate]
         rest += not_current
         rest += [
             f"replica {name}: the compromised CA is still in the trust pool ({', '.join(paths) or 'in memory only'})"
@@ -66,6 +67,8 @@ def unfinished(plan: Plan, evidence: Evidence, goal: str) -> list[str]:
         ]
         rest += [f"replica {name}: its server certificate is still by the compromised CA" for name in plan.flip]
         rest += [f"replica {r.name} does not serve: {r.error}" for r in evidence.replicas if not r.listening]
+        beside = dict.fromkeys((*plan.unstage, *plan.forget_previous))
+        rest += [f"replica {name}: the pair of the compromised CA still lies beside the active one" for name in beside]
     if goal in {"open", "reregister"}:
         rest += [f"replica {name}: the grace window is not open" for name in plan.open_window]
     if goal in {"drift", "rotate", "close"}:
@@ -143,6 +146,7 @@ _ACTS = {
     "flip_first": "renewing the server certificate",
     "flip": "renewing the server certificate",
     "close_window": "taking the CA out of the trust pool",
+    "push_pins": "writing the pin",
     "activate": "making the new CA active",
     "reactivate": "making the CA before active again",
 }
@@ -154,8 +158,8 @@ def _damage(item: Damage) -> str:
 
 
 def _steps(plan: Plan, evidence: Evidence) -> list[str]:
-    if evidence.settings.compromised:
-        return _revoke_steps(plan)
+    if evidence.settings.revoking:
+        return _revoke_steps(plan, evidence)
     if plan.stage or plan.activate:
         return _replace_steps(plan, evidence)
     if plan.reactivate or plan.unstage:
@@ -235,8 +239,16 @@ def _back_steps(plan: Plan, evidence: Evidence) -> list[str]:
     return steps
 
 
-def _revoke_steps(plan: Plan) -> list[str]:
+def _revoke_steps(plan: Plan, evidence: Evidence) -> list[str]:
     steps: list[str] = []
+    if plan.stage:
+        steps.append(f"have the pair of another CA beside the compromised one: {', '.join(plan.stage)}")
+    if plan.activate:
+        new = f"the CA {_ca(evidence, evidence.staged)}" if evidence.staged else "it"
+        steps.append(
+            f"make {new} the active one, with nothing that still trusts the compromised one: {', '.join(plan.activate)}"
+        )
+        steps.append(f"write it as the only pin of {_count(list(plan.states))}, re-register each at full speed")
     if plan.close_window:
         steps.append(
             f"take the compromised CA out of the trust pool, without asking the gate: {', '.join(plan.close_window)}"
@@ -248,6 +260,9 @@ def _revoke_steps(plan: Plan) -> list[str]:
     if plan.register:
         keep = f"; {_list(plan.keep_identity)} keep a copy for the negative proof" if plan.keep_identity else ""
         steps.append(f"re-register {_count(plan.register)} at full speed{keep}")
+    beside = list(dict.fromkeys((*plan.unstage, *plan.forget_previous)))
+    if beside:
+        steps.append(f"take away the pair of the compromised CA: {', '.join(beside)}")
     return steps
 
 
@@ -290,6 +305,10 @@ def drift_lines(plan: Plan, evidence: Evidence) -> list[str]:
     ]
 
 
+#: What is said of a negative proof, by whether the same replica accepted the same identity before.
+_CONTROL = {True: ", and was accepted before", False: "; that it was accepted before was not shown"}
+
+
 def summary_lines(plan: Plan, evidence: Evidence, document: Mapping[str, Any]) -> list[str]:
     """The end of a run, as an operator reads it."""
     on_legacy = sum(1 for node in evidence.nodes if node.reachable and evidence.active not in node.leaf_by)
@@ -308,7 +327,7 @@ def summary_lines(plan: Plan, evidence: Evidence, document: Mapping[str, Any]) -
         lines.append(f"Staged CA: {_ca(evidence, evidence.staged)}. Phase: {plan.phase}.")
     lines += [
         f"Negative proof: the legacy identity of {proof['node']} is {proof['after']} by {proof['replica']}"
-        f" ({proof['detail']})"
+        f" ({proof['detail']}){_CONTROL[bool(proof.get('accepted_before'))]}"
         for proof in document["negative_proof"]
     ]
     lines += _revocation_lines(document["revocation"])
@@ -440,9 +459,14 @@ def _revocation(evidence: Evidence, extra: Mapping[str, Any]) -> dict[str, Any]:
         if proof["after"] == "refused" and at is not None:
             refused[proof["replica"]] = min(at, refused.get(proof["replica"], at))
     proven = all(replica.name in refused for replica in evidence.replicas)
+    holders = [node for node in evidence.nodes if frozenset(node.pins) & evidence.compromised]
+    unseen = [node.name for node in evidence.nodes if not node.reachable or (node.pin_error and not node.pins)]
+    looked = [node.taken_at for node in evidence.nodes if node.taken_at is not None]
+    unpinned = max(looked) if looked and not holders and not unseen else None
     since = evidence.settings.compromised_at
     left = [str(problem) for problem in told.get("problems") or ()]
-    if told.get("worked") and evidence.settings.legacy_probes and not proven:
+    kept = any(evidence.kept.get(key) for key in evidence.compromised)
+    if (told.get("worked") or kept) and evidence.settings.legacy_probes and not proven:
         missing = [replica.name for replica in evidence.replicas if replica.name not in refused]
         left.append(f"not proven: no identity of the compromised CA was shown to be refused by {', '.join(missing)}")
     if told.get("tokens") == "open":
@@ -450,20 +474,32 @@ def _revocation(evidence: Evidence, extra: Mapping[str, Any]) -> dict[str, Any]:
             "revoke every open registration token in the Control Panel, because whoever had the CA's key may hold one;"
             " then run this again with quazzar_tokens_revoked: true"
         )
+    late = {str(leaf["node"]): dict(leaf) for leaf in told.get("leaves") or ()}
+    for node in evidence.nodes:
+        if since and node.leaf_not_before and node.leaf_not_before > since and node.leaf_by & evidence.compromised:
+            late.setdefault(node.name, {"node": node.name, "not_before": _time(node.leaf_not_before)})
     measured = (max(refused.values()) - began).total_seconds() if refused and proven and began else None
     return {
-        "compromised": sorted(evidence.settings.compromised),
+        "compromised": sorted(evidence.settings.compromised | evidence.revoked),
         "compromised_at": _time(since),
         "untrusted": {name: format_time(at) for name, at in sorted(refused.items())},
         "seconds_to_untrust": None if measured is None else int(measured),
+        "seconds_to_unpinned": None if unpinned is None or began is None else int((unpinned - began).total_seconds()),
+        "pinned_by": [node.name for node in holders],
+        "pins_unknown": unseen,
         "tokens": str(told.get("tokens") or "open"),
-        "suspicious_leaves": [
-            {"node": node.name, "not_before": _time(node.leaf_not_before)}
-            for node in evidence.nodes
-            if since and node.leaf_not_before and node.leaf_not_before > since and node.leaf_by & evidence.compromised
-        ],
+        "token_ids": [str(each) for each in told.get("token_ids") or ()],
+        "suspicious_leaves": list(late.values()),
         "open": left,
     }
+
+
+def proof_failed(evidence: Evidence, extra: Mapping[str, Any]) -> bool:
+    """Whether this run has tried to show that every replica refuses the compromised CA, and could not."""
+    proofs = extra.get("negative_proof") or ()
+    refused = {proof["replica"] for proof in proofs if proof["after"] == "refused"}
+    tried = bool(proofs or (extra.get("revocation") or {}).get("problems"))
+    return tried and any(replica.name not in refused for replica in evidence.replicas)
 
 
 def _revocation_lines(revocation: Mapping[str, Any] | None) -> list[str]:
@@ -472,13 +508,26 @@ def _revocation_lines(revocation: Mapping[str, Any] | None) -> list[str]:
     seconds = revocation["seconds_to_untrust"]
     late = revocation["suspicious_leaves"]
     took = "not measured in this run" if seconds is None else f"{seconds} s from the start of the run"
+    ids = ", ".join(revocation["token_ids"])
     return [
-        f"Time to untrust: {took}.",
-        f"Registration tokens: {revocation['tokens']}.",
+        f"Time to untrust, until the last replica refused it: {took}.",
+        f"Its pins: {_pins(revocation)}.",
+        f"Registration tokens: {revocation['tokens']}"
+        + (f" by request, {ids}; any other is as good as before." if ids else "."),
         f"Leaves by the compromised CA from after {revocation['compromised_at'] or 'an unknown time'}: "
         + (", ".join(f"{item['node']} ({item['not_before']})" for item in late) or "none seen")
         + ". Certificates that a thief has made for himself cannot be listed.",
     ]
+
+
+def _pins(revocation: Mapping[str, Any]) -> str:
+    """Where a forged Control Panel would still be believed."""
+    if revocation["pinned_by"]:
+        return f"still held by {_list(revocation['pinned_by'])}"
+    if revocation["pins_unknown"]:
+        return f"not known of {_list(revocation['pins_unknown'])}"
+    seconds = revocation["seconds_to_unpinned"]
+    return "not looked at" if seconds is None else f"no node holds one, seen {seconds} s from the start of the run"
 
 
 def _node(node: Node, plan: Plan) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import intake, plan, run_lock, states
-from .evidence import Replica
+from .evidence import Evidence, Replica
 
 #: What each goal acts upon, by the keys of the targets.
 _OPEN = ("open_window",)
@@ -25,7 +25,7 @@ _ACTS = {
     "close": _CLOSE,
     "rotate": (*_OPEN, *_MOVE, *_CLOSE),
     "rescue": _MOVE,
-    "revoke": ("close_window", "flip", "forget_identity", *_MOVE),
+    "revoke": ("stage", "activate", "close_window", "flip", "forget_identity", "unstage", "forget_previous", *_MOVE),
     "replace": ("stage", *_OPEN, "activate", *_MOVE, *_CLOSE, "forget_previous"),
     "rollback": (*_OPEN, "reactivate", "bundle_test", "push_pins", "close_window", "unstage", "forget_previous"),
 }
@@ -76,6 +76,7 @@ def of(made: plan.Plan, taken: intake.Intake) -> dict[str, Any]:
     retire: dict[str, list[str]] = {}
     for name, paths in made.retire.items():
         retire[host_of[name]] = list(dict.fromkeys([*retire.get(host_of[name], ()), *paths]))
+    leaving = _leaving(evidence, made)
     return {
         "fetch": [{"key": need.key, "holders": list(need.holders)} for need in made.fetch],
         "open_window": hosts(made.open_window),
@@ -90,7 +91,13 @@ def of(made: plan.Plan, taken: intake.Intake) -> dict[str, Any]:
         "registration_pin": [taken.pem(key) for key in plan.registration_pin(evidence, made.world)],
         "push_pins": list(made.push_pins),
         "keep_identity": list(made.keep_identity),
-        "kept_identity": [node.name for node in evidence.nodes if node.kept_identity],
+        "kept_identity": _kept_of(leaving, evidence),
+        "held_identity": {
+            host: _kept_of(
+                leaving & frozenset().union(*(r.pool_keys for r in evidence.replicas if r.host == host)), evidence
+            )
+            for host in hosts(host_of)
+        },
         "register": list(made.register),
         "flip": hosts(made.flip),
         "flip_first": hosts(made.flip) if evidence.settings.flip_possible and made.flip_first else [],
@@ -99,6 +106,11 @@ def of(made: plan.Plan, taken: intake.Intake) -> dict[str, Any]:
         "activate": hosts(made.activate),
         "reactivate": hosts(made.reactivate),
         "unstage": hosts(made.unstage),
+        "revoked": [
+            {"name": f"{evidence.cas[key].sha256[:16]}.revoked", "pem": taken.pem(key), "there": ""}
+            for key in sorted(evidence.compromised & frozenset(evidence.cas))
+            if evidence.settings.revoking
+        ],
         "forget_previous": hosts(made.forget_previous),
         "next_ca": evidence.cas[made.next_ca].sha256 if made.next_ca and made.next_ca in evidence.cas else "",
         "server_sample": taken.server_sample,
@@ -129,6 +141,24 @@ def _to_place(host: str, made: plan.Plan, taken: intake.Intake) -> list[dict[str
     return found
 
 
+def _leaving(evidence: Evidence, made: plan.Plan) -> frozenset[str]:
+    """The CAs that the plan takes out of trust: what a revocation names, else what is retired."""
+    retired = frozenset(
+        key
+        for replica in evidence.replicas
+        for entry in replica.pool
+        if entry.path in made.retire.get(replica.name, ())
+        for key in entry.keys
+    )
+    return retired if retired and not retired & evidence.compromised else evidence.compromised
+
+
+def _kept_of(cas: frozenset[str], evidence: Evidence) -> list[str]:
+    """The nodes that keep an identity which shows whether any of these is still trusted, in the order of the fleet."""
+    names = {name for key in cas for name in evidence.kept.get(key, ())}
+    return [node.name for node in evidence.nodes if node.name in names]
+
+
 def _witnesses(taken: intake.Intake) -> dict[str, list[str]]:
     """Two nodes for each CA on which a replica can prove that it accepts the old and the new identity."""
     evidence = taken.evidence
@@ -136,7 +166,7 @@ def _witnesses(taken: intake.Intake) -> dict[str, list[str]]:
     # The better a node's own link was, the less its answer can be blamed on the node.
     alive.sort(key=lambda node: (not node.handshake_up, node.to_node == "unknown"))
     by_ca = {
-        key: [node.name for node in alive if key in node.leaf_by][:2]
+        key: [node.name for node in alive if key in node.leaf_by and key not in evidence.compromised][:2]
         for key in [*sorted(evidence.trusted_legacy), evidence.active or ""]
     }
     legacy = [name for key in sorted(evidence.trusted_legacy) for name in by_ca[key]]

@@ -5,7 +5,8 @@
 # This is private to the collection: it may change without notice.
 # Do not use it from outside.
 
-"""Waivers: named, dated, written exceptions to the gate. One that names nobody, or is over, is an error."""
+"""Waivers: named, dated, written exceptions to the gate. One that names nobody, or is over, is an error when a run
+begins. One that holds then holds for the whole run."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ _KEYS = ("node", "reason", "owner", "expires")
 
 @dataclass(frozen=True)
 class Waiver:
-    """``expires`` is aware UTC; the waiver holds up to and including that moment."""
+    """``expires`` is aware UTC; a run that begins up to and including that moment has the waiver."""
 
     node: str
     reason: str

@@ -166,9 +166,10 @@ class Backup:
         self._listed = False
 
     def failed(self, error: RotationError) -> None:
-        """What ended the work is also why nothing good is said of the newest backup. That there is none is known."""
+        """What ended the work is also why nothing is known of the newest backup. What was seen of it before stays, and
+        so does that there is none."""
         backup = self.result["backup"]
-        if not backup["current"] and (backup["path"] or not self._listed):
+        if not backup["judged"] and (backup["path"] or not self._listed):
             backup["error"] = str(error)
 
     def work(self, *, check: bool) -> None:
@@ -182,8 +183,9 @@ class Backup:
         self._found(backups.newest(entries, None, self._now))
         active = look(self._host, self._certs_dir)
         self._refuse_other_cas(active)
-        secret = vault_secret(self._loader, options["vault_id"])
         newest = backups.newest(entries, active, self._now)
+        self._named_for(newest, active)
+        secret = vault_secret(self._loader, options["vault_id"])
         opened = self._found(newest, active)
         self.result["reason"] = self._due(opened, active, max_age, entries)
         if self.result["reason"]:
@@ -229,6 +231,13 @@ class Backup:
         opened = Opened(path, entry.made_at, self._loader)
         self.result["backup"] = _about(opened, active, self._now)
         return opened
+
+    def _named_for(self, entry: backups.Entry | None, active: Certificate) -> None:
+        """That no file is even named as a backup of the active CA is seen without a vault secret."""
+        self._found(entry)
+        if entry is not None and entry.ca != active.sha256[:16]:
+            error = f"{self.result['backup']['path']} is of another CA ({entry.ca}), by its name"
+            self.result["backup"].update(judged=True, error=error)
 
     def _refuse_other_cas(self, active: Certificate) -> None:
         hostvars = self._task_vars.get("hostvars") or {}
@@ -328,7 +337,8 @@ class Backup:
 
 def _about(opened: Opened | None, active: Certificate | None, now: datetime.datetime) -> Result:
     if opened is None:
-        return {"path": "", "sha256": "", "made_at": None, "age_seconds": None, "current": False, "error": ""}
+        empty = {"path": "", "sha256": "", "made_at": None, "age_seconds": None}
+        return {**empty, "current": False, "judged": False, "error": ""}
     held = opened.pair.certificate.sha256 if opened.pair else ""
     other = active is not None and held not in ("", active.sha256)
     return {
@@ -337,6 +347,7 @@ def _about(opened: Opened | None, active: Certificate | None, now: datetime.date
         "made_at": rfc3339(opened.made_at),
         "age_seconds": backups.age(opened.made_at, now),
         "current": active is not None and held == active.sha256,
+        "judged": opened.pair is not None or opened.damaged,
         "error": f"{opened.path} is of another CA ({held[:16]})" if other else opened.error,
     }
 

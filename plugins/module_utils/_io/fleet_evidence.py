@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import pathlib
 import typing as t
+from datetime import datetime
 
 from .._core import durations, waivers
 from .._core.certificates import Certificate, normalise_fingerprint
@@ -97,6 +98,7 @@ def raw_evidence(options: Options, hostvars: t.Any) -> Raw:
     nodes = {name: registered(hostvars, name, options["node_var"], "node") for name in options["nodes"]}
     replicas, hosts = _replicas(options, hostvars)
     known = {*nodes, *(str(item.get("name")) for item in registry.get("instances") or ())}
+    held, gone = _waivers(options, known)
     return Raw(
         nodes=nodes,
         replicas=replicas,
@@ -109,9 +111,9 @@ def raw_evidence(options: Options, hostvars: t.Any) -> Raw:
         quorum=options["legacy_quorum"],
         heartbeat_interval=durations.parse(options["heartbeat_interval"], "heartbeat_interval"),
         beats_from=options["heartbeat_source"],
-        waivers=_waivers(options["waivers_file"], known),
+        waivers=held,
         witnesses=witnesses,
-        notes=notes,
+        notes=notes + gone,
     )
 
 
@@ -144,6 +146,7 @@ def settings(options: Options) -> Settings:
         rescued=frozenset(options["rescued"]),
         compromised=frozenset(normalise_fingerprint(text) for text in options["compromised"]),
         compromised_at=parse_time(options["compromised_at"], "compromised_at"),
+        revoking=options["goal"] == "revoke",
         replaced=frozenset(normalise_fingerprint(text) for text in options["replaced"]),
         bridged=options["bridged"],
     )
@@ -174,7 +177,24 @@ def _read(path: str) -> bytes:
         raise InputError(f"{path}: expected a readable file on the controller: {error.strerror}") from error
 
 
-def _waivers(path: str | None, known: t.Collection[str]) -> tuple[waivers.Waiver, ...]:
+def _waivers(options: Options, known: t.Collection[str]) -> tuple[tuple[waivers.Waiver, ...], tuple[str, ...]]:
+    """The waivers of this run, and notes. They are judged by its first plan, against the start of the run: one that
+    ends, or loses its node, before the last plan must not break a run off whose acts it has let go ahead."""
+    began = parse_time(options["run"].get("started"), "started") or utc_now()
+    judged = options["run"].get("waivers")
+    if judged is None:
+        return _waivers_in(options["waivers_file"], known, began), ()
+    held = waivers.parse(judged, known_nodes={str(item["node"]) for item in judged}, now=began)
+    notes = (
+        f"the waiver for {waiver.node} names nobody any more: the Control Panel's registry has listed that name when"
+        " this run began, and not when it was read last; the next run would refuse it"
+        for waiver in held
+        if waiver.node not in known
+    )
+    return held, tuple(notes)
+
+
+def _waivers_in(path: str | None, known: t.Collection[str], began: datetime) -> tuple[waivers.Waiver, ...]:
     if not path:
         return ()
     try:
@@ -182,6 +202,6 @@ def _waivers(path: str | None, known: t.Collection[str]) -> tuple[waivers.Waiver
     except (OSError, ValueError) as error:
         raise InputError(f"waivers file {path}: {error}") from error
     try:
-        return waivers.parse(data, known_nodes=known, now=utc_now())
+        return waivers.parse(data, known_nodes=known, now=began)
     except InputError as error:
         raise InputError(f"waivers file {path}: {error}") from error

@@ -7,8 +7,8 @@
 
 """A root-only copy of a node's identity on the node itself, for the negative proof (trust.md, The gate).
 
-The key is copied by the node and never travels. A copy that is there stays as it is: made before the node was
-re-registered, it is the legacy identity, and the files it was made from may be the new one by now.
+The key is copied by the node and never travels. A copy that is there stays as it is unless it is to be replaced: made
+before the node was re-registered, it is the legacy identity, and the files it was made from may be the new one by now.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "dir": {"type": "str", "default": node.ARGUMENT_SPEC["kept_identity_dir"]["default"]},
     "cert_path": node.ARGUMENT_SPEC["cert_path"],
     "key_path": node.ARGUMENT_SPEC["key_path"],
+    "replace": {"type": "bool", "default": False},
     "tolerate": {"type": "bool", "default": False},
 }
 
@@ -38,6 +39,7 @@ qz_file kept "$o_dir/client.crt"
 if [ -h "$o_dir" ]; then qz_put link 1; fi
 if [ -e "$o_dir/client.key" ] || [ -h "$o_dir/client.key" ]; then qz_put kept_key 1; fi
 if [ -e "$o_dir/client.crt" ] || [ -h "$o_dir/client.crt" ]; then qz_put kept_cert 1; fi
+if [ -d "$o_dir" ] && qz_names=$(ls -A -- "$o_dir" 2>/dev/null) && [ -z "$qz_names" ]; then qz_put empty 1; fi
 """
 
 # Both files under names of their own first, and the leaf last: a copy counts only when its leaf is there.
@@ -86,7 +88,7 @@ def _variables(options: t.Mapping[str, t.Any]) -> dict[str, str]:
 def read(host: Host, options: t.Mapping[str, t.Any]) -> Answer:
     """What is there. Raises HostError when a copy is wanted and there is nothing to copy."""
     answer = host.run(_READ, _variables(options))
-    if options["state"] == "present" and not _complete(answer):
+    if options["state"] == "present" and (options["replace"] or not _complete(answer)):
         _unused, error = answer.file("source")
         if error:
             raise HostError(f"{host.name}: {error}; there is no identity to keep")
@@ -99,17 +101,17 @@ def _complete(answer: Answer) -> bool:
     return answer.text("kept_cert") == "1" and answer.text("kept_key") == "1"
 
 
-def differs(answer: Answer, wanted: bool) -> bool:
+def differs(answer: Answer, wanted: bool, replace: bool = False) -> bool:
     if wanted:
-        return not _complete(answer)
-    return answer.text("kept_cert") == "1" or answer.text("kept_key") == "1"
+        return not _complete(answer) or (replace and answer.file("kept")[0] != answer.file("source")[0])
+    return "1" in (answer.text("kept_cert"), answer.text("kept_key"), answer.text("empty"))
 
 
-def digest(answer: Answer, wanted: bool) -> str:
+def digest(answer: Answer, wanted: bool, replace: bool = False) -> str:
     """SHA-256 of the leaf that is kept, or is going to be; empty when none is, or it cannot be read."""
     if not wanted:
         return ""
-    content, _unused = answer.file("kept" if _complete(answer) else "source")
+    content, _unused = answer.file("kept" if _complete(answer) and not replace else "source")
     try:
         certificates = parse_bundle(content or b"").certificates
     except InputError:

@@ -68,7 +68,10 @@ _SCRIPT = (
 qz_put clock.start "$(date +%s.%N)"
 qz_file pin "$o_ca_path"
 qz_file leaf "$o_cert_path"
-[ ! -r "$o_kept_dir/client.key" ] || qz_put kept 1
+if [ -r "$o_kept_dir/client.key" ]; then qz_put kept 1; qz_file kept_leaf "$o_kept_dir/client.crt"
+# An empty directory is what a power cut leaves of a copy that was being deleted.
+elif [ -d "$o_kept_dir" ] && qz_names=$(ls -A -- "$o_kept_dir" 2>/dev/null) && [ -z "$qz_names" ]; then qz_put kept 1
+fi
 if qz_have openssl; then qz_put openssl "$(openssl version 2>&1)"; fi
 if [ -n "$o_address" ]; then qz_probe; fi
 if [ -n "$o_sample" ]; then qz_sample; fi
@@ -182,7 +185,7 @@ def evidence(
 ) -> dict[str, t.Any]:
     """What the script said, as the result's C(node). C(before) and C(after) are the controller's clock around it."""
     pin, pinned = _pin(answer)
-    leaf = _leaf(answer, [*pinned, *cas])
+    leaf = _leaf(answer, "leaf", [*pinned, *cas])
     # A file that we may not read is no file that is not there: such a node needs become, not a registration.
     hidden = [part["error"] for name, part in (("pin", pin), ("leaf", leaf)) if answer.hidden(name)]
     node: dict[str, t.Any] = {
@@ -197,6 +200,7 @@ def evidence(
         "log": _log(answer),
         "clock_skew": _skew(answer, before, after),
         "kept_identity": answer.text("kept") == "1",
+        "kept_leaf": _kept_leaf(answer, [*pinned, *cas]),
         "tools": {
             "openssl": _openssl_version(answer.text("openssl")),
             "http": answer.text("agent.tool")[:_TOOL] or "none",
@@ -220,6 +224,7 @@ def nothing(error: str, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         "log": {"symptom_count": None, "error": "not read"},
         "clock_skew": None,
         "kept_identity": False,
+        "kept_leaf": _kept_leaf(empty, []),
         "tools": {"openssl": "", "http": "none"},
     }
     return shortened(node)
@@ -228,7 +233,8 @@ def nothing(error: str, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 def shortened(node: dict[str, t.Any]) -> dict[str, t.Any]:
     """At most MAX_RESULT bytes of JSON: long sentences go first, then the leaf's bytes, then more of the sentences.
 
-    Digests never go: a pin with more than a dozen certificates makes it longer.
+    Digests never go: a pin with more than a dozen certificates makes it longer. The bytes of a kept leaf come on top,
+    for few nodes keep one.
     """
     _cut(node, _DETAIL)
     node["error"] = node["error"][:400]
@@ -242,7 +248,7 @@ def shortened(node: dict[str, t.Any]) -> dict[str, t.Any]:
 
 
 def _size(node: t.Mapping[str, t.Any]) -> int:
-    return len(json.dumps(node))
+    return len(json.dumps({**node, "kept_leaf": {**node["kept_leaf"], "der": ""}}))
 
 
 def _cut(node: dict[str, t.Any], limit: int) -> None:
@@ -274,16 +280,16 @@ def _no_leaf(error: str) -> dict[str, t.Any]:
     return {"sha256": "", "issuer": "", "not_before": "", "not_after": "", "der": "", "signed_by": [], "error": error}
 
 
-def _leaf(answer: Answer, known: t.Sequence[Certificate]) -> dict[str, t.Any]:
-    content, error = answer.file("leaf")
+def _leaf(answer: Answer, name: str, known: t.Sequence[Certificate]) -> dict[str, t.Any]:
+    content, error = answer.file(name)
     if content is None:
         return _no_leaf(error)
     try:
         bundle = parse_bundle(content)
     except InputError as problem:
-        return _no_leaf(f"{answer.text('leaf.path')}: {problem}")
+        return _no_leaf(f"{answer.text(f'{name}.path')}: {problem}")
     if not bundle.certificates:
-        return _no_leaf(f"{answer.text('leaf.path')}: holds no certificate")
+        return _no_leaf(f"{answer.text(f'{name}.path')}: holds no certificate")
     # A chain may follow; TLS shows the first certificate as the client's own.
     leaf = bundle.certificates[0]
     return {
@@ -295,6 +301,14 @@ def _leaf(answer: Answer, known: t.Sequence[Certificate]) -> dict[str, t.Any]:
         "signed_by": sorted(signers(leaf, known)),
         "error": "",
     }
+
+
+def _kept_leaf(answer: Answer, known: t.Sequence[Certificate]) -> dict[str, t.Any]:
+    """Of the leaf that is kept, what tells its signer and its end."""
+    leaf = _leaf(answer, "kept_leaf", known) if answer.text("kept") == "1" else _no_leaf("")
+    if len(leaf["der"]) > MAX_RESULT:
+        leaf = _no_leaf(f"{answer.text('kept_leaf.path')}: longer than {MAX_RESULT} bytes in base64")
+    return {key: leaf[key] for key in ("not_after", "der", "signed_by", "error")}
 
 
 def _handshake(answer: Answer, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

@@ -90,6 +90,10 @@ qz_n=0
 for qz_f in "$legacy_dir"/*.crt "$legacy_dir"/*.pem "$certs_dir"/ca.crt.old*; do
   if [ -f "$qz_f" ] && [ "$qz_n" -lt @ENTRIES@ ]; then qz_n=$((qz_n + 1)); qz_cert "legacy.$qz_n" "$qz_f"; fi
 done
+qz_n=0
+for qz_f in "$legacy_dir"/*.revoked; do
+  if [ -f "$qz_f" ] && [ "$qz_n" -lt @ENTRIES@ ]; then qz_n=$((qz_n + 1)); qz_cert "revoked.$qz_n" "$qz_f"; fi
+done
 if [ "$certs_dir" != /nonexistent ]; then qz_storage; fi
 if [ -n "$log_command" ]; then qz_read_log; fi
 # Of a planned rotation. Keys are compared on the host, and only while there is one.
@@ -193,6 +197,7 @@ def _nothing(name: str, address: str) -> dict[str, Any]:
         "pool": {"raw": None, "entries": [], "line": None, "error": ""},
         "active_key_matches": None,
         "legacy_dir": [],
+        "revoked": [],
         "ours": [],
         "staged": None,
         "previous": None,
@@ -265,6 +270,7 @@ def _files(host: Host, result: dict[str, Any], options: Mapping[str, Any]) -> No
     if variables["env_file"]:
         _pool(host, result, answer, variables)
     result["legacy_dir"] = _numbered(answer, "legacy")
+    result["revoked"] = _numbered(answer, "revoked")
     for name in ("staged", "previous"):
         result[name] = _pair(answer, name)
     matches = answer.text("active.matches")

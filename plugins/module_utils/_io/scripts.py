@@ -308,7 +308,10 @@ qz_replace() (
   [ ! -d "$target" ] || qz_refuse "is a directory"
   qz_unchanged "$target" "$2"
   umask 077
-  temp=$(mktemp "${dir}.quazzar-XXXXXXXX" 2>/dev/null) ||
+  temp=$dir.quazzar-${target##*/}
+  # What a host that lost its power in the middle has left. A run that writes here holds the lock.
+  rm -f -- "$temp".???????? 2>/dev/null
+  temp=$(mktemp "$temp.XXXXXXXX" 2>/dev/null) ||
     qz_refuse "no file can be made in $dir: permission denied, read-only or full"
   trap 'rm -f -- "$temp"' EXIT
   trap 'exit 1' INT TERM

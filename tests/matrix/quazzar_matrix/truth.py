@@ -27,6 +27,7 @@ NODE_TAKES = {
         "renewed+old",
         "old+renewed",
         "renewed+new",
+        "new+renewed",
         "new+over",
         "over+new",
     },
@@ -45,7 +46,9 @@ CP_TAKES = {
     # a renewal over the same key is the same CA
     "renewed": {"new"},
     "renewed+new": {"new"},
+    "new+renewed": {"new"},
     "renewed+old": {"new", "old"},
+    "old+renewed": {"new", "old"},
     # a legacy CA that has expired helps nobody, and harms nobody else
     "new+over": {"new"},
     "over+new": {"new"},
@@ -62,7 +65,7 @@ OPENSSL_NODE_TAKES_NOT = {
     # the old CA bears the name of the leaf's issuer, so the bridge is never looked at
     *(("bridged", "old"), ("bridged", "old+new")),
 }
-OPENSSL_CP_TAKES_NOT = {("old", "new+old"), ("new", "old+new"), ("old", "renewed+old")}
+OPENSSL_CP_TAKES_NOT = {("old", "new+old"), ("new", "old+new"), ("old", "renewed+old"), ("new", "old+renewed")}
 
 
 @dataclass(frozen=True)

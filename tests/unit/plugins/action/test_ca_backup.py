@@ -165,6 +165,7 @@ def test_the_file_and_what_is_said_of_it(site):
         "made_at": "2026-11-25T09:30:00Z",
         "age_seconds": 0,
         "current": True,
+        "judged": True,
         "error": "",
     }
     assert done["summary"] == (
@@ -494,10 +495,10 @@ def test_a_full_disk_leaves_nothing(site):
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_how_guardrails_ask(site):
+def test_how_guardrails_ask(site, make_ca):
     asked = site.do(check=True, tolerate=True)
     assert asked["backup"] == {
-        "path": "", "sha256": "", "made_at": None, "age_seconds": None, "current": False, "error": "",
+        "path": "", "sha256": "", "made_at": None, "age_seconds": None, "current": False, "judged": False, "error": "",
     }  # fmt: skip
     assert asked["error"] == "" and asked["drill"]["ok"] is None
     site.do()
@@ -505,11 +506,29 @@ def test_how_guardrails_ask(site):
     asked = site.do(check=True, tolerate=True)
     assert asked["backup"]["current"] and asked["backup"]["age_seconds"] == 40 * 86400 and asked["changed"]
     # without a secret: that there is one is still told
-    site.secrets = []
+    right, site.secrets = site.secrets, []
     asked = site.do(check=True, tolerate=True)
     assert asked["error"].startswith("no vault secret was given") and "failed" not in asked
     assert asked["backup"]["age_seconds"] == 40 * 86400 and not asked["backup"]["current"]
-    assert asked["backup"]["error"] == asked["error"]
+    assert asked["backup"]["error"] == asked["error"] and not asked["backup"]["judged"]
+    # nor with another one, nor when the host does not say which CA is active
+    site.secrets = [("default", OTHER)]
+    asked = site.do(check=True, tolerate=True)
+    assert "cannot be decrypted" in asked["backup"]["error"] and not asked["backup"]["judged"]
+    site.secrets = right
+    hidden = (site.certs / "ca.crt").rename(site.certs / "hidden")
+    asked = site.do(check=True, tolerate=True)
+    assert asked["backup"]["path"] and "ca.crt: no such file" in asked["backup"]["error"]
+    assert not asked["backup"]["judged"]
+    hidden.rename(site.certs / "ca.crt")
+    # what is seen without a secret: that none is named as one of the active CA
+    site.secrets = []
+    site.place(make_ca())
+    asked = site.do(check=True, tolerate=True)
+    assert asked["backup"]["judged"] and not asked["backup"]["current"]
+    assert (
+        asked["backup"]["error"] == f"{asked['backup']['path']} is of another CA ({site.files()[0][:16]}), by its name"
+    )
     # that there is none is known without it, and that nobody could look is not the same
     (site.dir / site.files()[0]).unlink()
     asked = site.do(check=True, tolerate=True)

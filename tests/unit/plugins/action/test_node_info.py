@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
 
+from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.registry import format_time
 from ansible_collections.quazzar.ca_rotation.tests.unit.plugins.hosts_double import Listener, Os, act
 
 QUICK = {"hold": 0.4, "os_status_path": "", "log_command": "true"}
@@ -42,7 +44,7 @@ def look(home, listener=None, **options):
         **{**QUICK, **({"address": listener.address, "server_name": "cp.test"} if listener else {}), **options},
     )
     assert not found.get("failed"), found
-    assert len(json.dumps(found["node"])) <= 2048
+    assert len(json.dumps(found["node"])) - len(found["node"]["kept_leaf"]["der"]) <= 2048
     return found["node"]
 
 
@@ -187,11 +189,27 @@ def test_the_symptom_is_counted_whatever_its_apostrophe(node_dir):
     assert look(node_dir, log_command="sleep 5", timeout=1)["log"]["symptom_count"] is None
 
 
-def test_a_kept_identity_is_seen(node_dir):
+def test_a_kept_identity_is_seen_and_whose_it_is(node_dir, cas, make_leaf):
+    nothing = {"not_after": "", "der": "", "signed_by": [], "error": ""}
+    found = look(node_dir)
+    assert (found["kept_identity"], found["kept_leaf"]) == (False, nothing)
+    kept = node_dir / "kept"
+    kept.mkdir()
+    assert look(node_dir)["kept_identity"] is True  # what a power cut has left is to be cleared away
+    (kept / "something else").touch()
     assert look(node_dir)["kept_identity"] is False
-    (node_dir / "kept").mkdir()
-    (node_dir / "kept" / "client.key").write_text("k")
-    assert look(node_dir)["kept_identity"] is True
+    (kept / "client.key").write_text("k")
+    found = look(node_dir)
+    assert found["kept_identity"] is True and found["kept_leaf"]["error"] == f"{kept}/client.crt: no such file"
+    leaf = make_leaf(cas["new"], name="node-7")
+    (kept / "client.crt").write_bytes(leaf.pem)
+    shown = {"not_after": format_time(leaf.cert.not_after), "der": base64.b64encode(leaf.der).decode(), "error": ""}
+    assert look(node_dir)["kept_leaf"] == {**shown, "signed_by": []}
+    known = look(node_dir, cas=[ca.pem.decode() for ca in cas.values()])
+    assert known["kept_leaf"]["signed_by"] == [cas["new"].cert.sha256]
+    # without its key it is no identity
+    (kept / "client.key").unlink()
+    assert look(node_dir)["kept_leaf"] == nothing
 
 
 @pytest.mark.parametrize(

@@ -226,6 +226,13 @@ def test_a_refusal_in_strange_clothes(world, body):
     assert "HTML page" in detail or "cut-off JSON" in detail
 
 
+def test_a_token_that_is_good_for_nothing_is_said_in_the_servers_words(world):
+    world.answers = [(403, {}, {"error": "registration token revoked"})]
+    before = world.digest()
+    assert 'it said "registration token revoked"' in world.register(tolerate=True)["detail"]
+    assert len(world.os.posts()) == 1 and world.digest() == before
+
+
 def test_what_the_server_repeats_is_blotted_out(world):
     world.answers = [(400, {}, {"error": f"token {TOKEN} is used"})]
     assert "token ******** is used" in world.register(tolerate=True)["detail"]

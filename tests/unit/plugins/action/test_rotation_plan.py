@@ -86,6 +86,14 @@ def claim(ca: Minted, source: str = "n1:/ca.crt") -> dict[str, str]:
     return {"source": source, "content": ca.pem.decode()}
 
 
+KEPT = make_leaf(OLD, "n1", not_before=NOW - 10 * DAY)
+KEEPS = {
+    "kept_identity": True,
+    "kept_leaf": {
+        "der": base64.b64encode(KEPT.der).decode(), "not_after": format_time(KEPT.cert.not_after), "signed_by": [],
+        "error": "",
+    },
+}  # fmt: skip
 ACCIDENT = {name: node(name, OLD, OLD) for name in ("n1", "n2", "n3")}
 
 
@@ -137,7 +145,7 @@ def test_world_w1_tests_the_order_that_the_agents_do_not_know_and_pins_both() ->
 
 
 def test_the_strip_and_what_comes_after_it() -> None:
-    moved = {n: node(n, NEW, NEW, up=True, kept_identity=n == "n1") for n in ("n1", "n2")}
+    moved = {n: node(n, NEW, NEW, up=True, **(KEEPS if n == "n1" else {})) for n in ("n1", "n2")}
     theirs = entry("/etc/theirs.pem", make_ca())
     pooled = replica(theirs, entry("/legacy/old.crt", OLD))
     before = asked(moved, {"cp1": pooled}, goal="rotate")
@@ -184,7 +192,8 @@ def test_a_witness_can_be_believed() -> None:
 
 
 def test_the_report_keeps_to_its_schema_and_holds_what_the_run_says() -> None:
-    proof = {"node": "n1", "replica": "cp1", "after": "refused", "detail": "alert 42", "at": "2026-05-04T12:00:40Z"}
+    proof = {"node": "n1", "replica": "cp1", "accepted_before": False, "after": "refused", "detail": "alert 42"}
+    proof["at"] = "2026-05-04T12:00:40Z"
     run = {
         "id": "r1",
         "started": format_time(NOW),
@@ -205,6 +214,22 @@ def test_the_report_keeps_to_its_schema_and_holds_what_the_run_says() -> None:
 def test_a_halt_is_what_is_unfinished_first() -> None:
     result = asked({"n1": node("n1", NEW, NEW, up=True)}, {"cp1": replica()}, run={"halt": "the canary failed: n1"})
     assert (result["finished"], result["unfinished"]) == (False, ["the canary failed: n1"])
+
+
+def test_a_waiver_that_has_ended_since_the_run_began_still_stands_in_its_report(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "waivers.yml"
+    ends = format_time(NOW - timedelta(minutes=1))
+    path.write_text(f"[{{node: ghost, reason: lost, owner: ops, expires: '{ends}'}}]")
+    run = {"started": format_time(NOW - timedelta(minutes=2))}
+    nodes, cp = {"n1": node("n1", NEW, NEW, up=True)}, {"cp1": replica()}
+    first = asked(nodes, cp, registry=registry("n1", "ghost"), waivers_file=str(path), run=run)
+    assert first["report"]["gate"]["waived"] == ["ghost"] and first["gate_open"]
+    # the instance was deleted, and the file is another one
+    path.write_text("- broken: [")
+    run |= {"waivers": first["report"]["waivers"]}
+    last = asked(nodes, cp, waivers_file=str(path), run=run)
+    assert last["finished"] and last["report"]["waivers"] == first["report"]["waivers"]
+    assert [text for text in last["warnings_found"] if text.startswith("the waiver for ghost names nobody any more")]
 
 
 @pytest.mark.parametrize(

@@ -57,11 +57,19 @@ def test_claims_of_the_pins_that_could_be_read() -> None:
 
 
 def test_what_a_replica_said_to_the_kept_identities() -> None:
-    at, shaken = "2026-05-04T12:00:40Z", {"to_node": "refused", "to_node_detail": "alert 42"}
+    at, shaken = "2026-05-04T12:00:40Z", {"to_node": "refused", "to_node_detail": "TLS alert 42 (bad certificate)"}
     results = [{"item": "n1", "node": {"handshake": shaken, "taken_at": at}}]
-    assert rotation.negative_proof(results, "cp1") == [
-        {"node": "n1", "replica": "cp1", "after": "refused", "detail": "alert 42", "at": at}
-    ]
+    proof = {"node": "n1", "replica": "cp1", "after": "refused", "detail": "TLS alert 42 (bad certificate)", "at": at}
+    assert rotation.negative_proof(results, "cp1") == [{**proof, "accepted_before": False}]
+    assert rotation.negative_proof(results, "cp1", ["n1"]) == [{**proof, "accepted_before": True}]
+
+
+def test_a_connection_that_ends_for_another_reason_is_no_proof() -> None:
+    shaken = {"to_node": "refused", "to_node_detail": "the CP ended the connection (errno 104)"}
+    results = [{"item": "n1", "node": {"handshake": shaken}}]
+    assert [proof["after"] for proof in rotation.negative_proof(results, "cp1")] == ["unknown"]
+    assert [proof["after"] for proof in rotation.negative_proof(results, "cp1", ["n2"])] == ["unknown"]
+    assert [proof["after"] for proof in rotation.negative_proof(results, "cp1", ["n1"])] == ["refused"]
 
 
 @pytest.mark.parametrize("name", sorted(rotation.FilterModule().filters()))

@@ -54,12 +54,14 @@ def instance(name: str, *, active: bool = True, last_seen: datetime | None = NOW
 
 
 def node(name: str = "n1", **more: t.Any) -> Node:
-    """A node that is current and proven, but for what is said otherwise."""
+    """A node that is current and proven, but for what is said otherwise. What it keeps is by the legacy CA."""
     fields: dict[str, t.Any] = {
         "examined": True, "reachable": True, "taken_at": NOW, "pins": (ACTIVE,), "leaf_by": frozenset({ACTIVE}),
         "leaf_not_before": SWITCHED + timedelta(hours=1), "leaf_not_after": NOW + 80 * DAY, "to_cp": "ok",
         "to_node": "accepted", "agent": "connected", "beat": True, "instances": (instance(name),), **more,
     }  # fmt: skip
+    if fields.get("kept_identity"):
+        fields = {"kept_by": frozenset({OLD}), "kept_not_after": NOW + 80 * DAY, **fields}
     return Node(name, **fields)
 
 
@@ -207,15 +209,16 @@ class World:
             one.name, pins=one.pins, leaf_by=frozenset({one.leaf}) - {OUTSIDE}, leaf_not_before=old,
             leaf_not_after=one.expires, to_cp="ok" if self.accepts_cp(one.pins) else "refused",
             to_node="accepted" if self.accepted(one) else "refused", beat=self.up(one) if known else None,
-            kept_identity=bool(one.kept), instances=known, agent="connected" if self.up(one) else "disconnected",
+            kept_identity=bool(one.kept), kept_by=frozenset({one.kept}),
+            instances=known, agent="connected" if self.up(one) else "disconnected",
         )  # fmt: skip
 
     def _shown(self, each: SimReplica) -> Replica:
         return replica(each.name, each.serves, each.files, advertised=1 + len(each.process - {ACTIVE}))
 
-    def planned(self) -> tuple[Evidence, plan.Plan, dict[str, t.Any]]:
+    def planned(self, maker: t.Any = plan.make) -> tuple[Evidence, plan.Plan, dict[str, t.Any]]:
         seen = self.evidence()
-        made = plan.make(seen)
+        made = maker(seen)
         return seen, made, targets.of(made, taken(seen))
 
     def apply(self, act: str, made: plan.Plan, targets: dict[str, t.Any]) -> list[str]:

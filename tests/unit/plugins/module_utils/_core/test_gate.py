@@ -177,9 +177,10 @@ class TestWaivers:
         decided = gate.decide(evidence(node(), strangers=(instance("s1"),), waivers=(waiver("s1"),)))
         assert decided.open and decided.waived == ("s1",)
 
-    def test_one_that_has_ended_is_none(self) -> None:
+    def test_one_that_ends_while_the_run_lasts_holds_until_its_end(self) -> None:
+        """What was done behind the open gate is done."""
         over = replace(waiver("n1"), expires=NOW - MINUTE)
-        assert not gate.decide(evidence(unreachable(), waivers=(over,))).open
+        assert gate.decide(evidence(unreachable(), waivers=(over,))).open
 
     def test_a_proven_node_does_not_use_it_up(self) -> None:
         assert gate.decide(evidence(node(), waivers=(waiver("n1"),))).passed == ("n1",)
@@ -222,6 +223,21 @@ class TestNegativeProof:
         assert "quazzar_legacy_probes: 0" in reasons(replicas=self.pooled)
         kept = evidence(node(kept_identity=True), replicas=self.pooled)
         assert gate.decide(kept).open
+
+    @pytest.mark.parametrize(
+        "wrong", [{"kept_by": frozenset({OLDER})}, {"kept_by": frozenset()}, {"kept_not_after": NOW}]
+    )
+    def test_one_of_another_ca_and_one_that_has_expired_prove_nothing(self, wrong: dict[str, t.Any]) -> None:
+        found = gate.decide(evidence(node(kept_identity=True, **wrong), replicas=self.pooled))
+        says = f"keeps a legacy identity by the CA {OLD[:16]} that has not expired"
+        assert not found.open and says in found.reasons[0]
+
+    def test_each_ca_needs_one_of_its_own(self) -> None:
+        both = (replica(pool=[entry(OLD), entry(OLDER)]),)
+        found = gate.decide(evidence(node(kept_identity=True), replicas=both))
+        assert len(found.reasons) == 1 and OLDER[:16] in found.reasons[0]
+        other = node("n2", kept_identity=True, kept_by=frozenset({OLDER}))
+        assert gate.decide(evidence(node(kept_identity=True), other, replicas=both)).open
 
     def test_unless_the_operator_wants_none(self) -> None:
         assert reasons(replicas=self.pooled, settings=Settings(legacy_probes=0)) == ""

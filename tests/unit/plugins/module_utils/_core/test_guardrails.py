@@ -38,6 +38,7 @@ KEPT = Storage(
 )  # fmt: skip
 SERVED = Served("a" * 64, "CN=cp", NOW - 10 * DAY, NOW + 80 * DAY, False, "sha256", ("cp",), ("1.3.6.1.5.5.7.3.1",))
 BACKUP = Backup("/backup/a.enc", NOW - DAY, DAY, True)
+UNOPENED = replace(BACKUP, current=False, judged=False, error="/backup/a.enc: bad passphrase")
 
 
 def replica(name: str = "cp1", **more: t.Any) -> Replica:
@@ -185,8 +186,11 @@ def test_a_ca_that_makes_itself() -> None:
         (replace(BACKUP, age=None), UNKNOWN, "it is not known when /backup/a.enc was made"),
         (replace(BACKUP, age=-DAY), UNKNOWN, "/backup/a.enc seems to be made in the future"),
         (replace(BACKUP, age=timedelta(seconds=-1)), PASS, "/backup/a.enc is of the active CA and 0 hours old"),
-        (replace(BACKUP, current=False), FAIL, "/backup/a.enc is not of the active CA, or cannot be decrypted"),
-        (replace(BACKUP, error="/backup/a.enc: bad passphrase"), FAIL, "/backup/a.enc: bad passphrase"),
+        (replace(BACKUP, current=False), FAIL, "/backup/a.enc is not of the active CA, or is damaged"),
+        (replace(BACKUP, current=False, error="/backup/a.enc is damaged"), FAIL, "/backup/a.enc is damaged"),
+        (replace(UNOPENED, age=30 * DAY), UNKNOWN, "/backup/a.enc: bad passphrase"),
+        (replace(UNOPENED, age=31 * DAY), FAIL, "/backup/a.enc is 31 days old, 30 days are allowed"),
+        (replace(UNOPENED, error=""), UNKNOWN, "nobody could look into /backup/a.enc"),
         (Backup(error="/backup: permission denied"), UNKNOWN, "/backup: permission denied"),
         (Backup(), FAIL, "there is none in quazzar_backup_dir"),
     ],
@@ -201,6 +205,7 @@ def test_each_case_of_the_backup_says_what_to_do() -> None:
 
     assert remedy(BACKUP) == ()
     assert remedy(replace(BACKUP, current=False)) == ("run ca_backup",)
+    assert remedy(UNOPENED)[0].startswith("give this run the vault secret of the backups, and see that the file, and ")
     assert remedy(Backup(error="no")) == ("see that the controller may read quazzar_backup_dir, then run ca_backup",)
     assert remedy(None)[0].startswith("set quazzar_backup_dir, ")
 

@@ -91,7 +91,13 @@ def test_a_backup() -> None:
     backup = read(backup=found).backup
     assert backup is not None and (backup.path, backup.age, backup.current) == ("/b/x", timedelta(seconds=60), True)
     assert backup.made_at is not None and backup.made_at.isoformat() == "2026-05-04T12:00:00+00:00"
-    assert read(backup={"path": None, "made_at": None, "age_seconds": None, "error": "no"}).backup == Backup(error="no")
+    assert read(backup={"path": None, "made_at": None, "age_seconds": None, "error": "no"}).backup == Backup(
+        error="no", judged=False
+    )
+    # who says nothing of it has judged the backup, unless there is an error
+    for told, judged in (({}, True), ({"error": "no"}, False), ({"judged": True, "error": "no"}, True)):
+        backup = read(backup={"path": "/b/x", **told}).backup
+        assert backup is not None and backup.judged is judged
     assert read(backup={}).backup is None
 
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.handshake import verdict
+from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.handshake import shows_distrust, verdict
 from ansible_collections.quazzar.ca_rotation.tests.unit.plugins import minting
 from ansible_collections.quazzar.ca_rotation.tests.unit.plugins.module_utils._core import servers
 
@@ -366,3 +366,21 @@ def test_any_output_has_a_verdict(lines, rc):
     assert found.to_cp in {"ok", "refused", "unknown"}
     assert found.to_node in {"accepted", "refused", "unknown"}
     assert found.to_node != "accepted" or ALERT_1_1_1.strip() not in lines
+
+
+@pytest.mark.parametrize(
+    ("detail", "alone", "after_acceptance"),
+    [
+        ("TLS alert 48 (unknown CA)", True, True),
+        ("TLS alert 42 (bad certificate)", True, True),
+        ("refused in HTTP: HTTP/1.1 400 Bad Request", True, True),
+        ("TLS alert 40 (handshake failure)", False, True),
+        ("the CP ended the connection: connection reset by peer", False, True),
+        ("the connection ended after the CP's certificate was shown (exit status 1)", False, True),
+        ("TLS alert 45 (certificate expired)", False, False),
+        ("TLS alert 80", False, False),
+    ],
+)
+def test_which_refusals_are_for_want_of_trust(detail: str, alone: bool, after_acceptance: bool) -> None:
+    assert shows_distrust(detail, accepted_before=False) is alone
+    assert shows_distrust(detail, accepted_before=True) is after_acceptance

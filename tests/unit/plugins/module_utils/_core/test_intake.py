@@ -63,6 +63,15 @@ def seen(
     }  # fmt: skip
 
 
+def keeps(own: Minted, *, cas: t.Sequence[Minted] = ()) -> Json:
+    """What node_info returns of an identity that is kept."""
+    shown = {
+        "der": base64.b64encode(own.der).decode(), "not_after": format_time(own.cert.not_after), "error": "",
+        "signed_by": sorted(signers(own.cert, [ca.cert for ca in cas])),
+    }  # fmt: skip
+    return {"kept_identity": True, "kept_leaf": shown}
+
+
 def file(path: str, *cas: Minted, error: str = "") -> Json:
     return {"path": path, "sha256": [c.cert.sha256 for c in cas], "pem": [c.pem.decode() for c in cas], "error": error}
 
@@ -470,3 +479,32 @@ class TestShapes:
             fleet(1), registry=listed({"name": "n0"})
         )
         assert "the registry.arrived: expected a list" in self.refused(fleet(1), registry=listed(arrived="n0"))
+
+
+class TestKept:
+    """Whose identity a kept identity is. All CAs here bear one name, and the leaves name no key."""
+
+    POOLED = cp(pool=[file("/legacy/old.crt", OLD), file("/legacy/older.crt", OLDER)])
+
+    def kept(self, replica: Json | None = None, **more: t.Any) -> dict[str, tuple[str, ...]]:
+        nodes = {"n1": seen([NEW], leaf(NEW, "n1"), **more)}
+        return dict(gather(nodes, replica or self.POOLED).evidence.kept)
+
+    def test_the_signature_decides(self) -> None:
+        assert self.kept(**keeps(leaf(OLDER, "n1"))) == {key(OLDER): ("n1",)}
+        assert self.kept(**keeps(leaf(PLANTED, "n1"))) == {}
+        # what the node's pin alone holds has no other key than its digest
+        assert self.kept(**keeps(leaf(PLANTED, "n1"), cas=[PLANTED])) == {PLANTED.cert.sha256: ("n1",)}
+
+    def test_one_that_has_expired_is_none(self) -> None:
+        assert self.kept(**keeps(leaf(OLD, "n1", 100, 90))) == {}
+
+    def test_without_its_leaf_it_is_nobodys(self) -> None:
+        assert self.kept(kept_identity=True) == {}
+        assert self.kept(kept_identity=True, kept_leaf={"der": "", "not_after": "", "error": "no such file"}) == {}
+        with pytest.raises(InputError, match=r"kept_leaf\.der is not base64"):
+            self.kept(kept_identity=True, kept_leaf={"der": "!"})
+
+    def test_after_the_strip_its_ca_is_found_beside_the_control_panel(self) -> None:
+        stripped = cp(legacy_dir=[file("/legacy/old.crt", OLD), file("/legacy/planted.crt", PLANTED)])
+        assert self.kept(stripped, **keeps(leaf(OLD, "n1"))) == {key(OLD): ("n1",)}

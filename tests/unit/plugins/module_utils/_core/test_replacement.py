@@ -41,7 +41,7 @@ class SimNode:
     leaf: str = BEFORE
     reachable: bool = True
     takes: str = "bundle"
-    kept: bool = False
+    kept: str = ""
 
 
 @dataclass
@@ -108,7 +108,8 @@ class World:
         up = self.up(one)
         return node(
             one.name, pins=one.pins, leaf_by=frozenset({one.leaf}), leaf_not_before=SWITCHED - DAY,
-            to_cp="ok" if up else "refused", to_node="accepted" if up else "refused", beat=up, kept_identity=one.kept,
+            to_cp="ok" if up else "refused", to_node="accepted" if up else "refused", beat=up,
+            kept_identity=bool(one.kept), kept_by=frozenset({one.kept}),
             sample="ok" if self.staged and NEXT in one.pins else "refused" if self.staged else "unknown",
             instances=(instance(one.name),),
         )  # fmt: skip
@@ -185,7 +186,7 @@ class World:
         self._restart(self._cp(name))
 
     def _keep_identity(self, name: str, found: dict[str, t.Any]) -> None:
-        self._node(name).kept = True
+        self._node(name).kept = self._node(name).leaf
 
     def _register(self, name: str, found: dict[str, t.Any]) -> None:
         one = self._node(name)
@@ -207,7 +208,7 @@ class World:
         self._node(name).pins = (found["active_ca"],)
 
     def _forget_identity(self, name: str, found: dict[str, t.Any]) -> None:
-        self._node(name).kept = False
+        self._node(name).kept = ""
 
     def _forget_previous(self, name: str, found: dict[str, t.Any]) -> None:
         self.previous = None
@@ -488,6 +489,69 @@ class TestStops:
         assert plan.damage(replacement.make_replace(bridged), bridged) == ()
 
 
+class TestRevocationOfTheActiveCa:
+    BAD = Settings(compromised=frozenset({BEFORE}), revoking=True, flip_possible=True)
+
+    def seen(self, *replicas: t.Any, **more: t.Any) -> Evidence:
+        fields = {
+            "active": BEFORE, "cas": {BEFORE: ca(BEFORE), NEXT: ca(NEXT)}, "settings": self.BAD, "replicas": replicas
+        }  # fmt: skip
+        return evidence(taught("n1", pins=(BEFORE,)), **{**fields, **more})
+
+    def test_another_takes_its_place_and_nothing_trusts_it_meanwhile(self):
+        bare = [replica(name, "W2", active=BEFORE, serving_root=BEFORE) for name in ("cp1", "cp2")]
+        made = replacement.make_revoke(self.seen(*bare))
+        assert (made.stage, made.activate, made.stops) == (("cp1", "cp2"), ("cp1", "cp2"), ()) and not made.ready
+        assert (made.place, made.open_window, made.push_pins, made.register, made.pin) == ((), (), (), (), ())
+        holding = [replace(each, staged=NEXT) for each in bare]
+        made = replacement.make_revoke(self.seen(*holding))
+        assert made.stage == () and made.ready and made.next_ca == NEXT
+        (cost,) = plan.damage(made, self.seen(*holding))
+        assert (cost.act, cost.nodes, cost.direction) == ("activate", ("n1",), "to_node")
+        lines = report.plan_lines(made, self.seen(*holding))
+        assert "2. write it as the only pin of 1 node, re-register each at full speed" in lines
+        assert report.unfinished(made, self.seen(*holding), "revoke")[:2] == [
+            "replica cp1: the compromised CA is still the active one",
+            "replica cp2: the compromised CA is still the active one",
+        ]
+
+    def test_what_was_cut_off_in_between_goes_on(self):
+        half = (
+            replica("cp1", "W2", active=NEXT, serving_root=NEXT, staged=NEXT, previous=BEFORE),
+            replica("cp2", "W2", active=BEFORE, serving_root=BEFORE, staged=NEXT),
+        )
+        for replicas, active in ((half, NEXT), (half[::-1], BEFORE)):
+            made = replacement.make_revoke(self.seen(*replicas, active=active))
+            assert made.stops == () and made.ready and set(made.activate) == {"cp1", "cp2"} and made.stage == ()
+
+    def test_then_it_is_revoked_as_any_other_and_its_pair_goes(self):
+        done = [replica(name, "W2", active=NEXT, serving_root=NEXT, previous=BEFORE) for name in ("cp1", "cp2")]
+        made = replacement.make_revoke(self.seen(*done, active=NEXT))
+        assert (made.register, made.push_pins, made.keep_identity) == (("n1",), ("n1",), ("n1",))
+        assert made.forget_previous == ("cp1", "cp2") and made.activate == () and made.pin == (NEXT,)
+        back = replacement.make_rollback(self.seen(*done, active=NEXT))
+        assert back.reactivate == () and BEFORE not in {*back.place, *back.pin}
+
+    def test_a_staged_ca_may_be_the_compromised_one(self):
+        stolen = Settings(compromised=frozenset({NEXT}), revoking=True)
+        both = (entry(BEFORE), entry(NEXT))
+        holding = [replica(n, "W2", both, active=BEFORE, serving_root=BEFORE, staged=NEXT) for n in ("cp1", "cp2")]
+        seen = self.seen(*holding, settings=stolen)
+        made = replacement.make_revoke(replace(seen, nodes=(taught("n1"),)))
+        assert made.unstage == ("cp1", "cp2") and made.retire == dict.fromkeys(("cp1", "cp2"), (entry(NEXT).path,))
+        assert made.push_pins == ("n1",) and made.pin == (BEFORE,)
+        going = replace(seen, settings=replace(NAMED, compromised=frozenset({NEXT})))
+        assert any("the staged CA is compromised: remove its pair" in s for s in replacement.make_replace(going).stops)
+
+    def test_a_planned_rotation_under_way_is_not_cut_short_by_another_ca(self):
+        half = (
+            replica("cp1", "W2", active=NEXT, serving_root=NEXT, staged=NEXT, previous=BEFORE),
+            replica("cp2", "W2", active=BEFORE, serving_root=BEFORE, staged=NEXT),
+        )
+        other = self.seen(*half, active=NEXT, settings=replace(self.BAD, compromised=frozenset({digest("third")})))
+        assert any("hold different active CAs" in stop for stop in replacement.make_revoke(other).stops)
+
+
 class TestRollback:
     def test_whoever_lives_on_the_staged_ca_is_registered_first(self):
         """A replica ran with it for a while, and was put back."""
@@ -542,30 +606,55 @@ class TestRollback:
         made = replacement.make_rollback(self.moved_fleet(taught("n1"), taught("n2")))
         assert made.reactivate == ("cp1",) and not made.stops
 
+    def stays(self, why: str, *nodes: t.Any, **more: t.Any) -> None:
+        made = replacement.make_rollback(self.moved_fleet(taught("n1"), *nodes, **more))
+        assert made.reactivate == () and made.stops == ()
+        (line,) = [text for text in made.warnings if text.startswith("the active CA is not replaced by the one before")]
+        assert why in line
+
     @pytest.mark.parametrize(
         ("change", "why"),
         [
             ({"leaf_by": frozenset({NEXT})}, "has been registered by another CA"),
+            ({"leaf_by": frozenset()}, "has been registered by another CA"),
             ({"pins": (NEXT,)}, "does not pin the CA before"),
-            ({"reachable": False}, "cannot be looked at"),
-            ({"examined": False, "reachable": False}, "cannot be looked at"),
+            ({"pins": (NEXT,), "leaf_by": frozenset(), "leaf_error": "no such file"}, "does not pin the CA before"),
+            ({"leaf_by": frozenset({NEXT}), "taken_at": NOW - DAY}, "has been registered by another CA"),
         ],
     )
-    def test_once_one_may_have_moved_it_stays(self, change, why):
-        made = replacement.make_rollback(self.moved_fleet(taught("n1"), taught("n2", **change)))
-        assert made.reactivate == ()
-        assert any(
-            line.startswith("the active CA is not replaced by the one before") and f"n2 {why}" in line
-            for line in made.warnings
-        )
-        waived = replacement.make_rollback(
-            self.moved_fleet(taught("n1"), taught("n2", **change), waivers=(waiver("n2"),))
-        )
-        assert waived.reactivate == ("cp1",)
+    def test_once_one_was_seen_to_have_moved_it_stays_whatever_a_waiver_says(self, change, why):
+        self.stays(f"n2 {why}", taught("n2", **change))
+        self.stays(f"n2 {why}", taught("n2", **change), waivers=(waiver("n2"),))
+
+    @pytest.mark.parametrize(
+        ("change", "why"),
+        [
+            ({"reachable": False}, "cannot be looked at"),
+            ({"examined": False, "reachable": False}, "cannot be looked at"),
+            ({"leaf_by": frozenset(), "leaf_error": "no such file"}, "cannot be looked at"),
+            ({"pins": (), "pin_error": "no such file"}, "cannot be looked at"),
+            ({"taken_at": NOW - DAY}, "was looked at too long ago"),
+            ({"instances": (instance("n2"), instance("n2", id="inst_2", tenant="beta"))}, "is not alone: instances of"),
+        ],
+    )
+    def test_whom_nobody_can_look_at_may_have_moved_unless_a_waiver_says_otherwise(self, change, why):
+        self.stays(f"n2 {why}", taught("n2", **change))
+        waived = self.moved_fleet(taught("n1"), taught("n2", **change), waivers=(waiver("n2"),))
+        assert replacement.make_rollback(waived).reactivate == ("cp1",)
 
     def test_a_stranger_may_have_moved_too(self):
-        made = replacement.make_rollback(self.moved_fleet(taught(), strangers=(instance("ghost"),)))
-        assert made.reactivate == () and any("ghost is not in the inventory" in line for line in made.warnings)
+        self.stays("ghost is not in the inventory", strangers=(instance("ghost"),))
+        waived = self.moved_fleet(taught(), strangers=(instance("ghost"),), waivers=(waiver("ghost"),))
+        assert replacement.make_rollback(waived).reactivate == ("cp1",)
+
+    def test_a_waiver_helps_where_the_staged_ca_may_have_signed_unseen(self):
+        pool = (entry(BEFORE), entry(NEXT))
+        tried = (replica("cp1", "W2", pool, active=BEFORE, serving_root=BEFORE, staged=NEXT, previous=BEFORE),)
+        seen = staged(taught("n1"), unreachable("n2"), replicas=tried, waivers=(waiver("n2"),))
+        assert replacement.make_rollback(seen).stops == ()
+        # What was seen of a node has nothing to do with the staged CA, so it asks for no waiver.
+        other = taught("n2", leaf_by=frozenset({fleets.OLDER}))
+        assert replacement.make_rollback(staged(taught("n1"), other, replicas=tried)).stops == ()
 
     def test_without_the_pair_before_it_says_why_it_stays(self):
         moved = node("n2", pins=(NEXT,), leaf_by=frozenset({NEXT}))

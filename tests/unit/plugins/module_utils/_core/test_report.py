@@ -51,7 +51,14 @@ RUN = {
     "owner": "ops",
     "halt": "",
     "negative_proof": [
-        {"node": "n1", "replica": "cp1", "after": "refused", "detail": "alert 42", "at": "2026-05-04T12:00:40Z"}
+        {
+            "node": "n1",
+            "replica": "cp1",
+            "accepted_before": True,
+            "after": "refused",
+            "detail": "alert 42",
+            "at": "2026-05-04T12:00:40Z",
+        }
     ],
 }
 BUSY = evidence(
@@ -270,14 +277,14 @@ class TestLines:
             "Fleet: 1 nodes: 1 current.",
             "Nodes whose certificate is by a legacy CA: 0.",
             "Grace window: closed",
-            "Negative proof: the legacy identity of n1 is refused by cp1 (alert 42)",
+            "Negative proof: the legacy identity of n1 is refused by cp1 (alert 42), and was accepted before",
             "Waiver: n9 until 2026-05-05T12:00:00Z, in storage (ops)",
             "Finished.",
         ]
 
 
 class TestRevocation:
-    BAD = Settings(compromised=frozenset({OLD}), compromised_at=SWITCHED - timedelta(days=20))
+    BAD = Settings(compromised=frozenset({OLD}), revoking=True, compromised_at=SWITCHED - timedelta(days=20))
 
     def document(self, *nodes: t.Any, run: dict[str, t.Any] | None = None, **more: t.Any) -> dict[str, t.Any]:
         seen = evidence(*nodes, settings=self.BAD, **more)
@@ -293,7 +300,8 @@ class TestRevocation:
         assert found["revocation"]["untrusted"] == asked
         VALIDATOR.validate(json.loads(json.dumps(found)))
         lines = report.summary_lines(plan.make(evidence(node())), evidence(node()), found)
-        assert "Time to untrust: 120 s from the start of the run." in lines
+        assert "Time to untrust, until the last replica refused it: 120 s from the start of the run." in lines
+        assert "Registration tokens: revoked." in lines
 
     def test_a_replica_without_a_refusal_is_not_proven(self) -> None:
         run = {"revocation": {"worked": True, "tokens": "revoked", "problems": ["cp2: found accepted"]}}
@@ -306,6 +314,18 @@ class TestRevocation:
         nothing_to_do = self.document(node(), run={"negative_proof": [], "revocation": {"tokens": "confirmed"}})
         assert nothing_to_do["finished"] is True
 
+    def test_an_identity_that_is_still_kept_was_not_shown_to_be_refused(self) -> None:
+        """Also when a later run has nothing else to do: it is kept until the proof has been made."""
+        keeper = node("n1", kept_identity=True, kept_by=frozenset({OLD}), kept_not_after=NOW + DAY)
+        found = self.document(keeper, run={"negative_proof": [], "revocation": {"tokens": "confirmed"}})
+        assert found["finished"] is False and found["unfinished"][0].startswith("not proven: ")
+        failed = [{**RUN["negative_proof"][0], "replica": "cp1", "after": "unknown"}]
+        seen = evidence(keeper, settings=self.BAD)
+        assert report.proof_failed(seen, {"negative_proof": failed})
+        assert report.proof_failed(seen, {"revocation": {"problems": ["cp1: not shown"]}})
+        assert not report.proof_failed(seen, {"negative_proof": [{**failed[0], "after": "refused"}]})
+        assert not report.proof_failed(seen, {})
+
     def test_tokens_are_open_until_somebody_says_otherwise(self) -> None:
         found = self.document(node(), run={"revocation": {"worked": True, "tokens": "open"}})
         assert found["revocation"]["tokens"] == "open"
@@ -316,6 +336,28 @@ class TestRevocation:
         found = self.document(legacy("n1", leaf_not_before=SWITCHED - timedelta(days=30)), young)
         assert [item["node"] for item in found["revocation"]["suspicious_leaves"]] == ["n2"]
         assert [line.split(":")[0] for line in found["unfinished"][:2]] == ["n1", "n2"]
+
+    def test_young_leaves_are_remembered_from_before_the_nodes_were_moved(self) -> None:
+        seen_first = [{"node": "n1", "not_before": "2026-05-03T00:00:00Z"}]
+        run = {"revocation": {"worked": True, "tokens": "confirmed", "leaves": seen_first}}
+        late = legacy("n2", leaf_not_before=SWITCHED - DAY)
+        found = self.document(node("n1"), late, run=run)["revocation"]["suspicious_leaves"]
+        assert [item["node"] for item in found] == ["n1", "n2"] and found[0] == seen_first[0]
+
+    @pytest.mark.parametrize(
+        ("nodes", "line"),
+        [
+            ([node("n1", taken_at=NOW)], "Its pins: no node holds one, seen "),
+            ([node("n1"), node("n2", pins=(OLD, ACTIVE))], "Its pins: still held by n2."),
+            ([node("n1"), unreachable("n2")], "Its pins: not known of n2."),
+        ],
+    )
+    def test_where_a_forged_control_panel_would_be_believed(self, nodes: list[t.Any], line: str) -> None:
+        found = self.document(*nodes, run={"revocation": {"tokens": "revoked", "token_ids": ["tok_1"]}})
+        VALIDATOR.validate(json.loads(json.dumps(found)))
+        lines = report.summary_lines(plan.make(evidence(node())), evidence(node()), found)
+        assert any(text.startswith(line) for text in lines), lines
+        assert "Registration tokens: revoked by request, tok_1; any other is as good as before." in lines
 
     def test_what_still_trusts_it_is_named(self) -> None:
         foreign_entry = entry(OLD, retirable=False, path="/etc/old.pem")

@@ -71,7 +71,22 @@ def test_what_only_served_the_grace_window_goes_after_the_strip(
     assert found["narrow_pins"] == ["n1"]
     assert bool(found["narrow_now"]) is done
     assert bool(found["forget_identity"]) is done
-    assert found["kept_identity"] == ["n1"]
+
+
+def test_only_a_kept_identity_of_a_ca_that_leaves_proves_that_it_is_refused() -> None:
+    nodes = (
+        node("n1", kept_identity=True),
+        node("n2", kept_identity=True, kept_by=frozenset({OLDER})),
+        node("n3", kept_identity=True, kept_not_after=NOW - DAY),
+    )
+    seen = evidence(*nodes, replicas=(replica(pool=[entry(OLD)]),))
+    assert of(seen)["kept_identity"] == ["n1"]
+    both = (replica("cp1", pool=[entry(OLD)]), replica("cp2", pool=[entry(OLDER)]))
+    assert of(replace(seen, replicas=both))["kept_identity"] == ["n1", "n2"]
+    # a revocation proves what it is about, wherever the pool names that CA
+    for pool in ([entry(OLD), entry(OLDER)], [entry(OLD)], []):
+        bad = replace(seen, replicas=(replica(pool=pool),), settings=Settings(compromised=frozenset({OLDER})))
+        assert targets.of(plan.make_revoke(bad), taken(bad))["kept_identity"] == ["n2"]
 
 
 @pytest.mark.parametrize(("possible", "now"), [(True, ["cp1"]), (False, [])])
@@ -101,6 +116,13 @@ class TestWitnesses:
     def test_a_ca_that_has_expired_has_none(self) -> None:
         over = {ACTIVE: ca(ACTIVE), OLD: ca(OLD, until=NOW - DAY)}
         assert self.of(legacy(), cas=over)["legacy"] == []
+
+
+def test_acceptance_can_be_shown_only_where_the_pool_names_the_ca() -> None:
+    nodes = (node("n1", kept_identity=True), node("n2", kept_identity=True, kept_by=frozenset({OLDER})))
+    three = (replica("cp1", pool=[entry(OLD)]), replica("cp2", pool=[entry(OLD), entry(OLDER)]), replica("cp3"))
+    found = of(evidence(*nodes, replicas=three))
+    assert found["held_identity"] == {"cp1": ["n1"], "cp2": ["n1", "n2"], "cp3": []}
 
 
 def test_lost_is_what_was_tried() -> None:
@@ -209,7 +231,8 @@ def test_each_act_is_done_under_a_lock(act: str, locks: dict[str, str]) -> None:
 def test_every_act_that_is_handed_out_has_a_lock() -> None:
     """A new act that no lock covers would be done by two runs at once."""
     no_acts = {"fetch", "place", "retire", "bundle", "test_bundle", "registration_pin", "kept_identity", "active_ca",
-               "known_cas", "witnesses", "tenants", "lost", "server_sample", "leaves_marked", "next_ca"}  # fmt: skip
+               "held_identity", "known_cas", "witnesses", "tenants", "lost", "server_sample", "leaves_marked",
+               "next_ca", "revoked"}  # fmt: skip
     assert set(of(evidence(node()))) - no_acts == set(NOTHING)
 
 
@@ -221,8 +244,14 @@ def test_a_plan_that_registers_asks_for_a_lock_that_can_be_shared() -> None:
 
 def test_a_rescue_shares_the_lock_and_a_revocation_is_alone() -> None:
     assert targets.lock("rescue", {**NOTHING, "register": ["n1"]}) == "shared"
-    for act in ("close_window", "push_pins", "flip", "register"):
+    for act in ("close_window", "push_pins", "flip", "register", "stage", "activate", "unstage", "forget_previous"):
         assert targets.lock("revoke", {**NOTHING, act: ["x"]}) == "exclusive"
+
+
+def test_a_mark_of_what_is_revoked_is_left_by_a_revocation_only() -> None:
+    for revoking, names in ((True, [f"{OLD[:16]}.revoked"]), (False, [])):
+        seen = evidence(legacy(), settings=Settings(compromised=frozenset({OLD}), revoking=revoking))
+        assert [item["name"] for item in of(seen)["revoked"]] == names
 
 
 def test_a_planned_rotation_and_the_way_back_are_alone() -> None:

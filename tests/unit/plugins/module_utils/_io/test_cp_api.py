@@ -171,13 +171,14 @@ def test_a_refused_login_says_what_to_check(panel: Panel) -> None:
 @pytest.mark.parametrize(
     ("status", "advice"),
     [
-        (400, "body options"),
-        (402, "licence or plan"),
-        (403, "role Admin"),
-        (404, "path prefix"),
-        (409, "in conflict"),
-        (418, "own log"),
-        (500, "own log"),
+        (400, "The request does not have the shape this Control Panel expects: compare the body options with its API."),
+        (402, "The licence or plan does not allow this: look at the plan's limit of nodes in the Control Panel."),
+        (403, "The account is not allowed to do this: use one with the role Admin, or of the right tenant."),
+        (404, "There is nothing at this address: check api_url, including its path prefix (usually /api/)."),
+        (409, "The Control Panel says that this is in conflict with what exists: look there before trying again."),
+        (418, "Its own log says why."),
+        (500, "The Control Panel failed: its own log says why."),
+        (503, "The Control Panel is not ready: is it running, or being rolled? Try again, or raise retry_max_wait."),
     ],
 )
 def test_each_status_says_where_and_what_to_do(panel: Panel, status: int, advice: str) -> None:
@@ -223,6 +224,7 @@ def test_waiting_is_bounded(panel: Panel) -> None:
     patience = Patience()
     message = refused(lambda: client(panel, patience, retry_max_wait=50).get("fleet/summary"))
     assert patience.slept == [20.0, 20.0]
+    assert "Too many requests: try again later, or raise retry_max_wait." in message
     assert "asks to wait 20 s" in message and "retry_max_wait allows 50 s" in message
 
 
@@ -254,7 +256,7 @@ def test_a_truncated_answer_is_asked_for_again(panel: Panel) -> None:
 def test_an_answer_that_stays_truncated(panel: Panel) -> None:
     panel.on("GET", "fleet/summary", Reply(data={"total": 3}, cut=5))
     message = refused(lambda: client(panel).get("fleet/summary"))
-    assert "broke off after 5 of 12 bytes" in message
+    assert f"GET {panel.url}fleet/summary: the answer broke off after 5 of 12 bytes" in message
     panel.on("GET", "fleet/summary", Reply(raw=b'{"total": '))
     message = refused(lambda: client(panel).get("fleet/summary"))
     assert "found 10 bytes that break off or go wrong at byte 10" in message
@@ -272,7 +274,8 @@ def test_an_html_page_is_named(panel: Panel) -> None:
     )
     panel.on("GET", "fleet/summary", page)
     message = refused(lambda: client(panel).get("fleet/summary"))
-    assert "HTML page titled 'Sign & in'" in message and "/api/" in message
+    assert f"GET {panel.url}fleet/summary: expected JSON, found an HTML page titled 'Sign & in'" in message
+    assert "api_url lacks its path prefix (usually /api/), or a proxy or login page stands in front." in message
 
 
 def test_an_html_error_page_is_named(panel: Panel) -> None:
@@ -294,7 +297,7 @@ def test_a_redirect_is_not_followed(panel: Panel) -> None:
 def test_a_timeout_is_named(panel: Panel) -> None:
     panel.on("GET", "fleet/summary", Reply(data={}, delay=0.6))
     message = refused(lambda: client(panel, timeout=0.2, bearer_token="ready-made-token").get("fleet/summary"))
-    assert "no answer within 0.2 s" in message
+    assert f"GET {panel.url}fleet/summary: no answer within 0.2 s" in message
 
 
 def test_verification_uses_api_ca_only(panel: Panel) -> None:

@@ -52,6 +52,15 @@ def test_what_is_expected_at_the_time_of_writing(host, path):
     assert there(host, path).expected == hashlib.sha256(b"").hexdigest()
 
 
+def test_what_a_power_cut_has_left_of_an_earlier_write_goes_with_the_next(host, path):
+    left = path.with_name(f".quazzar-{path.name}.aB3dE6gH")
+    others = path.with_name(".quazzar-another.crt.aB3dE6gH")
+    for file in (left, others):
+        file.write_bytes(b"half\n")
+    there(host, path).write(b"whole\n", backup="", make_directory=False)
+    assert sorted(found.name for found in path.parent.iterdir()) == [others.name, path.name]
+
+
 def test_neither_written_nor_removed_when_it_changed_since_it_was_read(host, path):
     path.write_bytes(b"read\n")
     old = there(host, path)

@@ -197,6 +197,31 @@ class TestWaivers:
         with pytest.raises(InputError, match=r"waivers\.yml"):
             fleet_evidence.raw_evidence(self.written(tmp_path, text), fleet())
 
+    def test_dates_are_judged_against_the_start_of_the_run(self, tmp_path: pathlib.Path) -> None:
+        given = self.written(tmp_path, "[{node: n1, reason: r, owner: o, expires: '2001-01-01T00:00:00Z'}]")
+        began = {**given, "run": {"started": "2001-01-01T00:00:00Z"}}
+        assert [w.node for w in fleet_evidence.raw_evidence(began, fleet()).waivers] == ["n1"]
+        late = {**given, "run": {"started": "2001-01-01T00:00:01Z"}}
+        with pytest.raises(InputError, match="the one for n1 ended on 2001-01-01T00:00:00Z: renew it or remove it"):
+            fleet_evidence.raw_evidence(late, fleet())
+
+    def test_what_the_first_plan_found_holds_for_the_run(self, tmp_path: pathlib.Path) -> None:
+        """The file is not read again, and a node that has gone since is a warning."""
+        rows = [
+            {"node": n, "reason": "r", "owner": "o", "expires": "2001-01-01T00:00:00Z"} for n in ("n1", "deleted since")
+        ]
+        given = self.written(tmp_path, "[{node: nobody")
+        raw = fleet_evidence.raw_evidence(
+            {**given, "run": {"started": "2001-01-01T00:00:00Z", "waivers": rows}}, fleet()
+        )
+        assert [w.node for w in raw.waivers] == ["n1", "deleted since"]
+        assert len(raw.notes) == 1
+        assert raw.notes[0].startswith(
+            "the waiver for deleted since names nobody any more: the Control Panel's registry"
+        )
+        none = fleet_evidence.raw_evidence({**given, "run": {"started": "", "waivers": []}}, fleet())
+        assert none.waivers == () and none.notes == ()
+
     def test_a_file_that_is_not_there(self) -> None:
         with pytest.raises(InputError, match="waivers file /nowhere"):
             fleet_evidence.raw_evidence(options(waivers_file="/nowhere"), fleet())

@@ -32,7 +32,7 @@ def leaf(tmp_path, make_ca, make_leaf):
 @pytest.fixture
 def options(tmp_path):
     home = {"dir": str(tmp_path / "kept"), "cert_path": str(tmp_path / "client.crt")}
-    return {**home, "key_path": str(tmp_path / "client.key"), "state": "present"}
+    return {**home, "key_path": str(tmp_path / "client.key"), "state": "present", "replace": False}
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,7 @@ def options(tmp_path):
         ({"kept_cert": "1"}, True, True),
         ({"kept_key": "1"}, True, True),
         ({"kept_cert": "1", "kept_key": "1"}, False, True),
+        ({"empty": "1"}, True, True),
     ],
 )
 def test_half_a_copy_is_neither_there_nor_gone(files, to_keep, to_drop):
@@ -57,6 +58,22 @@ def test_the_digest_is_of_the_copy_when_it_is_whole_else_of_what_would_be_copied
     assert kept.digest(said(**both), False) == ""
     for unusable in ({}, {"source": b""}, {"source": b"no certificate"}):
         assert kept.digest(said(**unusable), True) == ""
+
+
+def test_a_copy_is_replaced_only_when_that_is_asked_for(host, leaf, options, tmp_path, make_ca, make_leaf):
+    kept.change(host, options)
+    new = make_leaf(make_ca(), name="node-7")
+    replace = {**options, "replace": True}
+    assert not kept.differs(kept.read(host, replace), True, True)
+    new.write(tmp_path, "client")
+    answer = kept.read(host, options)
+    assert not kept.differs(answer, True) and kept.digest(answer, True) == leaf.cert.sha256
+    assert kept.differs(answer, True, True) and kept.digest(answer, True, True) == new.cert.sha256
+    kept.change(host, replace)
+    assert (tmp_path / "kept" / "client.crt").read_bytes() == new.pem
+    (tmp_path / "client.crt").unlink()
+    with pytest.raises(HostError, match="there is no identity to keep"):
+        kept.read(host, replace)
 
 
 def test_a_whole_copy_outlives_its_source(host, leaf, options, tmp_path):
@@ -86,6 +103,14 @@ def test_what_an_attempt_left_over_goes_with_the_copy(host, options, tmp_path):
     assert kept.differs(kept.read(host, {**options, "state": "absent"}), False)
     kept.change(host, {**options, "state": "absent"})
     assert not (tmp_path / "kept").exists()
+
+
+def test_the_empty_directory_that_a_power_cut_has_left_goes_too(host, options, tmp_path):
+    (tmp_path / "kept").mkdir()
+    gone = {**options, "state": "absent"}
+    assert kept.differs(kept.read(host, gone), False)
+    kept.change(host, gone)
+    assert not (tmp_path / "kept").exists() and not kept.differs(kept.read(host, gone), False)
 
 
 def test_a_link_is_not_followed_to_remove_either(host, options, tmp_path):
