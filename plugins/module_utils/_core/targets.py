@@ -44,7 +44,7 @@ def lock(goal: str, targets: Mapping[str, Any]) -> str:
 
 
 def judged(taken: intake.Intake) -> dict[str, dict[str, Any]]:
-    """What the evidence of the replicas means that a host has, for the roll that waits for them: all of them together."""
+    """What the evidence of the replicas of each host means, all of them together, for the roll that waits for them."""
     active = taken.evidence.active
     by_host: dict[str, list[Replica]] = {}
     for replica in taken.evidence.replicas:

@@ -154,7 +154,9 @@ class Cluster:
                 raise _Gone from None
             raise
         if kind == "Secret":
-            item["data"] = {k: base64.b64decode(v).decode("utf-8", "replace") for k, v in (item.get("data") or {}).items()}
+            item["data"] = {
+                k: base64.b64decode(v).decode("utf-8", "replace") for k, v in (item.get("data") or {}).items()
+            }
         return item
 
     def claims(self, found: Json) -> dict[str, Json]:
@@ -182,7 +184,15 @@ class Cluster:
         call, words = api.connect_get_namespaced_pod_exec, {"command": ["/bin/sh"], "container": box}
         try:
             shell = stream(
-                call, pod, self.namespace, **words, stdin=True, stdout=True, stderr=True, tty=False, _preload_content=False
+                call,
+                pod,
+                self.namespace,
+                **words,
+                stdin=True,
+                stdout=True,
+                stderr=True,
+                tty=False,
+                _preload_content=False,
             )
         except kubernetes.client.ApiException as error:
             status = getattr(error, "status", 0)
@@ -216,9 +226,7 @@ class Cluster:
                 return
             with contextlib.suppress(Exception), near:
                 api = kubernetes.client.CoreV1Api(kubernetes.client.ApiClient(self._configuration))
-                opened = portforward(
-                    api.connect_get_namespaced_pod_portforward, pod, self.namespace, ports=str(port)
-                )
+                opened = portforward(api.connect_get_namespaced_pod_portforward, pod, self.namespace, ports=str(port))
                 far = opened.socket(port)
                 far.setblocking(True)
                 back = threading.Thread(target=_copy, args=(far, near), daemon=True)

@@ -14,7 +14,7 @@ with a private key in it nothing at all.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -70,6 +70,12 @@ qz_cert() {
 
 _FILES = r"""
 if [ -n "$certs_dir" ]; then qz_cert active "$certs_dir/ca.crt"; fi
+if [ -n "$environment" ]; then
+  # What a container was started with is what a shell in it finds.
+  eval "qz_value=\${$variable-}"
+  if [ -n "$qz_value" ]; then qz_put value "$qz_value"; fi
+  eval "qz_put flag \"\${$auto_ca_gen_variable-}\""
+fi
 if [ -n "$env_file" ]; then
   qz_put env.path "$env_file"
   if [ -d "$env_file" ]; then qz_put env.error directory
@@ -153,7 +159,7 @@ def gather(host: Host, options: Mapping[str, Any]) -> dict[str, Any]:
     """The replica as data. Raises HostError (Unreachable) unless ``tolerate``; the listener is looked at either way."""
     result = _nothing(str(options["name"] or host.name), str(options["address"] or ""))
     _listener(result, options)
-    if not any(options[key] for key in ("certs_dir", "env_file", "legacy_dir", "log_command")):
+    if not any(options.get(key) for key in ("certs_dir", "env_file", "environment", "legacy_dir", "log_command")):
         return result
     try:
         _files(host, result, options)
@@ -258,6 +264,7 @@ def _files(host: Host, result: dict[str, Any], options: Mapping[str, Any]) -> No
         "auto_ca_gen_variable",
     )
     variables = {name: str(options[name] or "") for name in names}
+    variables["environment"] = "1" if options.get("environment") else ""
     for name in ("certs_dir", "legacy_dir", "staged_dir", "previous_dir"):
         variables[name] = variables[name].rstrip("/") or variables[name]
     body = _CERT_FILE + pairs.INFO + logs.SCRIPT + (_STORAGE + _FILES).replace("@ENTRIES@", str(_ENTRIES_LIMIT))
@@ -269,6 +276,8 @@ def _files(host: Host, result: dict[str, Any], options: Mapping[str, Any]) -> No
         result["storage"] = _storage(answer, variables["certs_dir"], variables["legacy_dir"])
     if variables["env_file"]:
         _pool(host, result, answer, variables)
+    if variables["environment"]:
+        _environment(host, result, answer)
     result["legacy_dir"] = _numbered(answer, "legacy")
     result["revoked"] = _numbered(answer, "revoked")
     for name in ("staged", "previous"):
@@ -362,6 +371,20 @@ def _pool(host: Host, result: dict[str, Any], answer: Answer, variables: Mapping
     except RotationError as exc:
         result["pool"]["error"] = f"{path}: {exc}"
         return
+    _entries(host, result, answer, wanted)
+
+
+def _environment(host: Host, result: dict[str, Any], answer: Answer) -> None:
+    """The two variables as the container was started with them."""
+    result["auto_ca_gen"] = answer.text("flag").strip().lower() in _TRUE
+    value = answer.text("value")
+    if value:
+        result["pool"]["raw"] = value
+        _entries(host, result, answer, pool.entries(value))
+
+
+def _entries(host: Host, result: dict[str, Any], answer: Answer, wanted: Sequence[str]) -> None:
+    """The certificates of each file that the variable names."""
     known = {entry["path"]: entry for entry in _numbered(answer, "pool")}
     missed = [entry for entry in wanted if entry not in known]
     if missed:
@@ -437,8 +460,18 @@ def _boot(
     text, error = logs.read(answer, log_timeout)
     if text is None:
         return {**nothing, "error": error}
+    return _counted(text, grace, boot)
+
+
+def boot(text: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of a log that came by another way."""
+    patterns = [logs.pattern(options[key], key) for key in ("grace_log_pattern", "boot_pattern")]
+    return _counted(text, *patterns)
+
+
+def _counted(text: str, grace: re.Pattern[str] | None, boot: re.Pattern[str] | None) -> dict[str, Any]:
     if grace is None:
-        return {**nothing, "error": "grace_log_pattern is empty"}
+        return {"loaded_count": None, "since_boot": False, "error": "grace_log_pattern is empty"}
     lines, since_boot = logs.since_boot(text, boot)
     note = "" if since_boot else "no line of a start was found (boot_pattern), so all lines of the log were counted"
     return {"loaded_count": sum(1 for line in lines if grace.search(line)), "since_boot": since_boot, "error": note}
