@@ -15,6 +15,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+# Modules that several test files import; pytest must know of them before anybody does.
+pytest.register_assert_rewrite("fleets", "killing", "podfleet")
+
 DIGEST = re.compile(r"(?:[0-9A-Fa-f]{2}[ :]?){16}")
 TOOLS = Path(__file__).resolve().parent / "tools"
 
