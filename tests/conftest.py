@@ -59,6 +59,12 @@ def collections_path() -> Path:
 
 
 @pytest.fixture(scope="session")
+def other_collections() -> Path:
+    """A directory for ANSIBLE_COLLECTIONS_PATH: what a user of some platforms has from Galaxy (kubernetes.core)."""
+    return _tool("collection").others()
+
+
+@pytest.fixture(scope="session")
 def ansible_environment(collections_path: Path) -> dict[str, str]:
     """An environment to run ansible-playbook in: the installed collection, none of the user's own settings."""
     return _tool("common").environment(Path(sys.prefix), ANSIBLE_COLLECTIONS_PATH=str(collections_path))

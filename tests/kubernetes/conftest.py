@@ -55,8 +55,15 @@ def cluster() -> Cluster:
 
 
 @pytest.fixture(scope="session")
+def ansible_environment(ansible_environment: dict[str, str], other_collections: Path) -> dict[str, str]:
+    """As for all tests, with kubernetes.core beside the collection."""
+    found_in = os.pathsep.join([ansible_environment["ANSIBLE_COLLECTIONS_PATH"], str(other_collections)])
+    return {**ansible_environment, "ANSIBLE_COLLECTIONS_PATH": found_in}
+
+
+@pytest.fixture(scope="session")
 def home(cluster: Cluster) -> Iterator[Path]:
-    """Where all labs are. A short path, for ssh's control sockets, which the controller may enter whoever it runs as."""
+    """Where all labs are: a short path, for ssh's control sockets, and one that any controller may enter."""
     made = Path(tempfile.mkdtemp(prefix="qk-", dir=os.environ.get("QUAZZAR_K8S_DIR", "/tmp")))
     made.chmod(0o711)
     yield made

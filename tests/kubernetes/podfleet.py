@@ -226,7 +226,6 @@ class PodFleet(Fleet):
         """Have these pods made anew, and wait until all serve."""
         for name in names:
             self.cluster.core.delete_namespaced_pod(name, self.namespace)
-        self.until(lambda: not {*names} & {*self.pods()} or self.shape.kind == "StatefulSet", "the end of the pods")
         self.rolled_out()
 
     def exec(self, pod: str, *command: str) -> str:
