@@ -69,7 +69,7 @@ def home(cluster: Cluster) -> Iterator[Path]:
     yield made
     for fleet in cluster.stopped:
         fleet.clear_away()
-    made.rmdir()
+    shutil.rmtree(made, ignore_errors=True)
 
 
 @pytest.fixture
