@@ -15,6 +15,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+# Modules that several test files import; pytest must know of them before anybody does.
+pytest.register_assert_rewrite("fleets", "killing", "podfleet", "witness")
+
 DIGEST = re.compile(r"(?:[0-9A-Fa-f]{2}[ :]?){16}")
 TOOLS = Path(__file__).resolve().parent / "tools"
 
@@ -53,6 +56,12 @@ def collections_path() -> Path:
     """
     named = os.environ.get("QUAZZAR_COLLECTIONS")
     return Path(named) if named else _tool("collection").install()
+
+
+@pytest.fixture(scope="session")
+def other_collections() -> Path:
+    """A directory for ANSIBLE_COLLECTIONS_PATH: what a user of some platforms has from Galaxy (kubernetes.core)."""
+    return _tool("collection").others()
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ import contextlib
 import multiprocessing
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -211,7 +212,9 @@ def lint(section: Section) -> None:
     programs = VENV / "bin"
     tree = collection.copy()
     link_home = collection.link()
-    ansible = environment(ANSIBLE_COLLECTIONS_PATH=str(tree.parents[2]))
+    others = section.call("other collections, out of the package ansible", collection.others)
+    found_in = os.pathsep.join(str(path) for path in (tree.parents[2], others) if path)
+    ansible = environment(ANSIBLE_COLLECTIONS_PATH=found_in)
     section.tool("ruff", [programs / "ruff", "check", "--no-cache", "--output-format", "concise", "."], cwd=tree)
     core = f"ansible_collections.{NAMESPACE}.{NAME}.plugins.module_utils"
     section.tool(
@@ -276,7 +279,9 @@ def pytest_section(
     *,
     workers: int = 0,
     limit: float = 60 * MINUTE,
+    within: Sequence[str] = (),
 ) -> None:
+    """Tests by pytest, in one process or by so many workers. `within`: what is to run pytest in some other place."""
     there = [path for path in paths if any((ROOT / path).rglob("test_*.py"))]
     for path in sorted({*paths} - {*there}):
         section.skip("pytest", f"there are no tests in {path}")
@@ -287,6 +292,7 @@ def pytest_section(
     report.parent.mkdir(parents=True, exist_ok=True)
     report.unlink(missing_ok=True)
     command: list[Word] = [
+        *within,
         venv_python(),
         "-m",
         "pytest",
@@ -338,6 +344,17 @@ def ssh(section: Section, extra: Sequence[str] = ()) -> None:
         pytest_section(section, everywhere, "ssh and not nightly", extra, workers=SCENARIOS)
 
 
+def kubernetes(section: Section, extra: Sequence[str] = ()) -> None:
+    """The Control Panel in pods of a real cluster, its nodes outside; QUAZZAR_K8S_EXEC says how to get at the pods."""
+    if not os.environ.get("KUBECONFIG"):
+        section.skip("pytest", "KUBECONFIG names no Kubernetes cluster to test on, see tests/README.md")
+        return
+    installed = section.call("the installed collection", collection.install)
+    if section.call("other collections, out of the package ansible", collection.others) and installed:
+        within = shlex.split(os.environ.get("QUAZZAR_K8S_EXEC", ""))
+        pytest_section(section, ["tests/kubernetes"], "not nightly", extra, workers=2, within=within)
+
+
 def fuzz(section: Section, extra: Sequence[str] = ()) -> None:
     """A million inputs that nobody has seen, for every reader of what comes from outside."""
     command: list[Word] = [venv_python(), ROOT / "tests" / "fuzz" / "run.py", *extra]
@@ -369,11 +386,12 @@ SECTIONS: dict[str, Callable[..., None]] = {
     "trust": trust,
     "integration": integration,
     "ssh": ssh,
+    "kubernetes": kubernetes,
 }
 # What needs the processor all the time and starts no lab. It runs beside the others, most of whose time is waiting.
 COMPUTING = ("lint", "docs", "sanity", "unit")
 OTHERS: dict[str, Callable[..., None]] = {"fuzz": fuzz, "nightly": nightly}
-WITH_OPTIONS = ("unit", "lab", "trust", "integration", "ssh", "fuzz", "nightly")
+WITH_OPTIONS = ("unit", "lab", "trust", "integration", "ssh", "kubernetes", "fuzz", "nightly")
 
 
 def summary(sections: Sequence[Section], seconds: float) -> int:

@@ -4,12 +4,13 @@
 
 """The collection as a checkout, as a copy, as an archive and as something installed.
 
-usage: collection.py link|copy|build|install|verify
+usage: collection.py link|copy|build|install|others|verify
 
 link     .build/dev/ansible_collections/quazzar/ca_rotation, a link to this checkout, to import from while developing
 copy     .build/ansible_collections/quazzar/ca_rotation, a real copy with its own git repository, for ansible-test
 build    .build/quazzar-ca_rotation-VERSION.tar.gz
 install  .build/installed, from that archive, as a user installs it
+others   .build/collections, other collections that the tests need, such as a user has from Galaxy
 verify   ask the installed collection for the documentation of everything in it by its full name
 """
 
@@ -22,6 +23,8 @@ import json
 import os
 import shutil
 import sys
+import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,7 +43,11 @@ from common import (
     environment,
     project_files,
     run,
+    venv_python,
 )
+
+# Needed by the platform kubernetes alone
+OTHERS = ("kubernetes.core",)
 
 # Kinds of plugin that ansible-doc knows, with the directory each is in
 PLUGIN_KINDS = {"module": "modules", "inventory": "inventory", "filter": "filter", "lookup": "lookup", "test": "test"}
@@ -158,6 +165,33 @@ def install() -> Path:
     return INSTALLED
 
 
+def others() -> Path:
+    """Have the other collections; a directory for ANSIBLE_COLLECTIONS_PATH is returned.
+
+    Not from Galaxy, which not every machine that tests can reach, but out of the package `ansible` on PyPI, which holds
+    them as files. Of that the newest for this Python is taken, and nothing but these collections is kept.
+    """
+    target = BUILD / "collections"
+    with _alone():
+        missing = [name for name in OTHERS if not (target / "ansible_collections" / name.replace(".", "/")).is_dir()]
+        if missing:
+            with tempfile.TemporaryDirectory(dir=BUILD) as folder:
+                download: list[Word] = [venv_python(), "-m", "pip", "download", "--quiet", "--no-deps"]
+                run([*download, "--only-binary", ":all:", "--dest", folder, "ansible"], env=environment())
+                (wheel,) = Path(folder).glob("ansible-*.whl")
+                with zipfile.ZipFile(wheel) as archive:
+                    wanted = tuple(f"ansible_collections/{name.replace('.', '/')}/" for name in missing)
+                    found = [name for name in archive.namelist() if name.startswith(wanted)]
+                    archive.extractall(Path(folder) / "all", found)
+                for name in missing:
+                    here = Path("ansible_collections", *name.split("."))
+                    if not (Path(folder) / "all" / here).is_dir():
+                        raise ToolError(f"{wheel.name} does not hold the collection {name}")
+                    (target / here).parent.mkdir(parents=True, exist_ok=True)
+                    (Path(folder) / "all" / here).rename(target / here)
+    return target
+
+
 def _plugins(kind: str, env: dict[str, str]) -> list[str]:
     """The full names of all plugins of a kind that Ansible finds in the collection; a file may hold several filters."""
     listed = run(
@@ -198,7 +232,7 @@ def verify() -> list[str]:
 
 
 def main() -> int:
-    commands = {"link": link, "copy": copy, "build": build, "install": install, "verify": verify}
+    commands = {"link": link, "copy": copy, "build": build, "install": install, "others": others, "verify": verify}
     if len(sys.argv) != 2 or sys.argv[1] not in commands:
         print(__doc__, file=sys.stderr)
         return 2

@@ -33,7 +33,11 @@ PROGRAMS = {
     "busybox": ("busybox", "tests of the host scripts with BusyBox's shell"),
     "curl": ("curl", "tests of registration with curl"),
     "go": ("golang-go", "tests against a Go TLS server and client"),
+    "mmdebstrap": ("mmdebstrap", "tests on Kubernetes"),
+    "ip": ("iproute2", "tests of a controller that reaches nothing of Kubernetes but its API server"),
 }
+# Of no use without a cluster
+NEEDED_FOR_KUBERNETES = ("mmdebstrap", "ip")
 NEEDED_FOR_DEMO = ("openssl",)
 
 
@@ -126,7 +130,9 @@ def main() -> int:
             raise ToolError(
                 f"This needs Python {OLDEST[0]}.{OLDEST[1]} or newer, found {found}: make PYTHON=python3.12"
             )
-        system_packages(NEEDED_FOR_DEMO if options.purpose == "demo" else tuple(PROGRAMS))
+        spared = () if os.environ.get("KUBECONFIG") else NEEDED_FOR_KUBERNETES
+        wanted = tuple(name for name in PROGRAMS if name not in spared)
+        system_packages(NEEDED_FOR_DEMO if options.purpose == "demo" else wanted)
         virtual_environment(ROOT / ("dev-requirements.txt" if options.dev else "test-requirements.txt"))
     except ToolError as error:
         print(error, file=sys.stderr)

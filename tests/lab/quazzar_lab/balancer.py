@@ -5,7 +5,7 @@
 
 It asks each replica every tenth of a second whether it is ready, sends nothing new to one that is not, and tries the
 next when a connection fails. The outgoing connection is bound to the client's own loopback address, so that the
-replicas see (and log) the true source.
+replicas see (and log) the true source. Where the replicas come and go (see pods), `follow` tells which there are.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import os
 import signal
 import ssl
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +81,14 @@ class Pipe(asyncio.Protocol):
 
 
 class Balancer:
-    """Which replicas are ready, and whose turn it is."""
+    """Which replicas are ready, and whose turn it is. `loopback`: they have loopback addresses, as clients do."""
 
-    def __init__(self, layout: Layout, block: str, replicas: int) -> None:
+    def __init__(self, layout: Layout, block: str, *, loopback: bool = True) -> None:
         self._file = layout.run / BALANCED
+        self._options = Options(layout.options)
         self._own = balancer_address(block)
-        self._all = [replica_address(block, number) for number in range(1, replicas + 1)]
+        self._loopback = loopback
+        self._all: dict[str, list[asyncio.Task[None]]] = {}
         self.ready: set[str] = set()
         self._turn = itertools.count()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -96,6 +99,23 @@ class Balancer:
             (self.ready.add if good else self.ready.discard)(address)
             with contextlib.suppress(OSError):
                 write_json(self._file, sorted(self.ready))
+
+    def follow(self, addresses: Iterable[str]) -> None:
+        """These are the replicas now. One that is gone gets nothing new; what runs to it goes on."""
+        wanted = list(addresses)
+        for address in [*self._all]:
+            if address not in wanted:
+                for task in self._all.pop(address):
+                    task.cancel()
+                self._note(address, False)
+        for address in wanted:
+            if address not in self._all:
+                self._all[address] = [
+                    asyncio.ensure_future(job) for job in (self.watch(address), self.probe(address, self._options))
+                ]
+
+    def _source(self, address: str) -> tuple[str, int] | None:
+        return (address, 0) if self._loopback else None
 
     def candidates(self) -> list[str]:
         ready = [address for address in self._all if address in self.ready]
@@ -136,7 +156,7 @@ class Balancer:
 
     async def _shake(self, address: str, context: ssl.SSLContext) -> None:
         reader, writer = await asyncio.open_connection(
-            address, MTLS_PORT, ssl=context, server_hostname="lb", local_addr=(self._own, 0)
+            address, MTLS_PORT, ssl=context, server_hostname="lb", local_addr=self._source(self._own)
         )
         await reader.read(1)
         writer.close()
@@ -159,7 +179,7 @@ class Balancer:
         loop = asyncio.get_running_loop()
         for address in self.candidates():
             with contextlib.suppress(OSError, asyncio.TimeoutError):
-                opening = loop.create_connection(Pipe, address, port, local_addr=(source, 0))
+                opening = loop.create_connection(Pipe, address, port, local_addr=self._source(source))
                 _transport, back = await asyncio.wait_for(opening, CONNECT_SECONDS)
                 if front.transport.is_closing():
                     back.transport.close()
@@ -170,33 +190,33 @@ class Balancer:
         front.transport.close()
 
 
-async def _serve(layout: Layout, block: str, replicas: int) -> None:
+async def serve(layout: Layout, block: str, balancer: Balancer) -> None:
+    """Take connections until we are told to end, or the lab's directory is gone."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    balancer = Balancer(layout, block, replicas)
-    options = Options(layout.options)
     for port in (MTLS_PORT, API_PORT):
         front = functools.partial(balancer.accept, port)
         await loop.create_server(front, balancer_address(block), port, backlog=BACKLOG)
-    tasks = [
-        asyncio.ensure_future(job)
-        for address in balancer._all
-        for job in (balancer.watch(address), balancer.probe(address, options))
-    ]
-    tasks.append(asyncio.ensure_future(stalls.watch(layout, "balancer")))
+    watch = asyncio.ensure_future(stalls.watch(layout, "balancer"))
     while not stop.is_set() and layout.run.is_dir():
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(stop.wait(), 2.0)
-    for task in tasks:
-        task.cancel()
+    watch.cancel()
+    balancer.follow([])
+
+
+async def _balance(layout: Layout, block: str, replicas: int) -> None:
+    balancer = Balancer(layout, block)
+    balancer.follow(replica_address(block, number) for number in range(1, replicas + 1))
+    await serve(layout, block, balancer)
 
 
 def main() -> int:
     to_stderr()
     stalls.prefer_me()
     layout = Layout(Path(os.environ["CC_LAB_ROOT"]))
-    asyncio.run(_serve(layout, os.environ["CC_LAB_BLOCK"], int(os.environ["CC_LAB_REPLICAS"])))
+    asyncio.run(_balance(layout, os.environ["CC_LAB_BLOCK"], int(os.environ["CC_LAB_REPLICAS"])))
     return 0
 
 

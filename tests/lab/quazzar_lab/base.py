@@ -34,6 +34,9 @@ def options_of(layout: Layout) -> Options:
 
 
 def names_of(lab: dict[str, Any]) -> list[str]:
+    """The replicas that have files here; pods share theirs, under one name."""
+    if lab.get("kubernetes"):
+        return ["cp"]
     return [f"cp{number}" for number in range(1, lab["replicas"] + 1)]
 
 

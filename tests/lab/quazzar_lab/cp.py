@@ -4,6 +4,9 @@
 """One replica of the Control Panel, a process of its own, configured by environment and files only.
 
 ``CC_TRUST_ADDITIONAL_CA_CERTS`` and ``CC_ALLOW_AUTO_CA_GEN`` are the product's; ``CC_LAB_*`` say where the lab is.
+Three of these are for a replica in a container: ``CC_LAB_LISTEN`` (the address to listen on when it is not the
+replica's own), ``CC_LAB_STDOUT`` (not empty: log there too) and ``CC_LAB_IDENTITY`` (stands for the name, which is new
+with each pod, where something is kept from one boot to the next: the server certificate above all).
 """
 
 from __future__ import annotations
@@ -53,10 +56,15 @@ class Replica:
         self.layout = layout
         self.name = name
         self.address = address
+        self.listen = os.environ.get("CC_LAB_LISTEN") or address
+        self.identity = os.environ.get("CC_LAB_IDENTITY") or name
         self.options = Options(layout.options)
         self.faults = Faults(layout.faults, "cp", name)
         self.log = Log(
-            layout.logs / f"{name}.log", layout.logs / f"{name}.boot.log", os.environ.get("CC_LOG_LEVEL", "info")
+            layout.logs / f"{name}.log",
+            layout.logs / f"{name}.boot.log",
+            os.environ.get("CC_LOG_LEVEL", "info"),
+            stdout=bool(os.environ.get("CC_LAB_STDOUT")),
         )
         self.certs = Path(os.environ["CC_LAB_CERTS_DIR"])
         self.ready = False
@@ -74,7 +82,8 @@ class Replica:
             raise BootError("cannot bind database migrations lock")
         self.ca = self._load_ca()
         self.extra = self._load_pool()
-        chain, key = self._server_identity()
+        with self._volume():
+            chain, key = self._server_identity()
         self.tls = ServerTls(
             chain,
             key,
@@ -94,9 +103,13 @@ class Replica:
             sha256=pki.fingerprint(self.ca.cert),
         )
 
+    def _volume(self) -> contextlib.AbstractContextManager[None]:
+        """Alone on the certs volume: replicas that boot at the same time must not both mint."""
+        return locked(self.layout.run / f"{self.certs.name}.lock")
+
     def _load_ca(self) -> pki.Pair:
         cert, key = self.certs / "ca.crt", self.certs / "ca.key"
-        with locked(self.layout.run / f"{self.certs.name}.lock"):
+        with self._volume():
             if cert.exists() and key.exists():
                 return pki.load_pair(cert, key)
             if os.environ.get("CC_ALLOW_AUTO_CA_GEN", "").lower() != "true":
@@ -115,7 +128,7 @@ class Replica:
             return pair
 
     def _load_pool(self) -> list[x509.Certificate]:
-        kept = self.layout.run / f"{self.name}.pool.pem"
+        kept = self.layout.run / f"{self.identity}.pool.pem"
         if self.faults.get("ignore-pool"):
             pool = pki.load_certificates(kept.read_bytes()) if kept.exists() else []
         else:
@@ -155,7 +168,7 @@ class Replica:
             outside = pki.load_pair(self.layout.cp / "outside/server.crt", self.layout.cp / "outside/server.key")
             return [outside.cert], outside.key
         # W1 keeps the pair on a volume of its own, which outlives the accident; the others lose it with the CA.
-        home = self.layout.cp / "server" / self.name if world == "W1" else self.certs / "server" / self.name
+        home = (self.layout.cp if world == "W1" else self.certs) / "server" / self.identity
         cert, key = home / "server.crt", home / "server.key"
         pair = pki.load_pair(cert, key) if cert.exists() and key.exists() else None
         reissue = self.options.get("reissue_at_boot") and "CC_LAB_ACCIDENT" not in os.environ
@@ -275,7 +288,7 @@ async def _serve(replica: Replica) -> None:
         loop.add_signal_handler(number, stop.set)
     mtls = await loop.create_server(
         lambda: ServerLink(replica.tls, replica.agent, replica.failed, lambda: replica.options.get("abrupt_close")),
-        replica.address,
+        replica.listen,
         MTLS_PORT,
         backlog=BACKLOG,
     )
@@ -285,10 +298,10 @@ async def _serve(replica: Replica) -> None:
     api = Api(replica.layout, replica.options, replica.faults, replica.store, jwt_key)
     runner = web.AppRunner(api.application(), access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, replica.address, API_PORT, ssl_context=context, backlog=BACKLOG).start()
+    await web.TCPSite(runner, replica.listen, API_PORT, ssl_context=context, backlog=BACKLOG).start()
     health = web.AppRunner(_health(replica), access_log=None)
     await health.setup()
-    await web.TCPSite(health, replica.address, HEALTH_PORT).start()
+    await web.TCPSite(health, replica.listen, HEALTH_PORT).start()
     watch = asyncio.ensure_future(stalls.watch(replica.layout, replica.name))
     replica.ready = True
     replica.log.info("ready", mtls=f"{replica.address}:{MTLS_PORT}", api=f"{replica.address}:{API_PORT}")

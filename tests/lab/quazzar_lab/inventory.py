@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import ssh
+from .base import names_of
 from .options import Options
 from .paths import (
     API_PORT,
@@ -95,22 +96,48 @@ def _replica(layout: Layout, options: Options, name: str) -> dict[str, Any]:
     }
 
 
+def _pods(lab: dict[str, Any]) -> dict[str, Any]:
+    """The one host that stands for all pods: the controller itself, which asks the API server."""
+    facts = lab["kubernetes"]
+    kind = {"quazzar_k8s_kind": facts["kind"]} if facts["kind"] != "Deployment" else {}
+    return kind | {
+        "ansible_connection": "local",
+        "quazzar_k8s_namespace": facts["namespace"],
+        "quazzar_k8s_deployment": facts["name"],
+        "quazzar_k8s_container": facts["container"],
+        "quazzar_k8s_kubeconfig": facts["kubeconfig"],
+        "quazzar_k8s_context": facts["context"],
+    }
+
+
+def _replicas(layout: Layout, options: Options, lab: dict[str, Any]) -> dict[str, Any]:
+    if lab.get("kubernetes"):
+        return {name: _pods(lab) for name in names_of(lab)}
+    return {name: _replica(layout, options, name) for name in names_of(lab)}
+
+
+def _platform(lab: dict[str, Any]) -> dict[str, Any]:
+    """Pods are found through the API server; everything else has addresses that somebody has to name."""
+    if lab.get("kubernetes"):
+        return {"quazzar_cp_platform": "kubernetes"}
+    addresses = {
+        name: f"{replica_address(lab['block'], number)}:{MTLS_PORT}" for number, name in enumerate(names_of(lab), 1)
+    }
+    return {"quazzar_cp_platform": "env_file", "quazzar_cp_endpoints": addresses}
+
+
 def variables(layout: Layout, options: Options, lab: dict[str, Any]) -> dict[str, Any]:
     """What holds for the whole fleet. Open points that the lab plays otherwise are left to the tests to adapt."""
     block = lab["block"]
-    names = [f"cp{number}" for number in range(1, lab["replicas"] + 1)]
     balancer = balancer_address(block)
     # World W3: the agents verify the CP by the system's store (this file) and not by their pin.
     outside = {"quazzar_node_server_trust": str(layout.root / "system-ca.crt")} if options.get("world") == "W3" else {}
     return outside | {
+        **_platform(lab),
         "ansible_python_interpreter": sys.executable,
         "quazzar_nodes": "quazzar_nodes",
-        "quazzar_cp_hosts": names,
-        "quazzar_cp_platform": "env_file",
+        "quazzar_cp_hosts": names_of(lab),
         "quazzar_cp_mtls_address": f"{balancer}:{MTLS_PORT}",
-        "quazzar_cp_endpoints": {
-            name: f"{replica_address(block, number)}:{MTLS_PORT}" for number, name in enumerate(names, 1)
-        },
         "quazzar_cp_server_name": str(options.get("server_name")),
         "quazzar_cp_api_url": f"https://{balancer}:{API_PORT}{options.get('api_prefix')}",
         "quazzar_cp_api_ca": str(layout.root / "api-ca.crt"),
@@ -126,14 +153,13 @@ def variables(layout: Layout, options: Options, lab: dict[str, Any]) -> dict[str
 
 def write(layout: Layout, options: Options, lab: dict[str, Any]) -> None:
     """Write inventory.yml; it holds credentials, so only its owner reads it."""
-    names = [f"cp{number}" for number in range(1, lab["replicas"] + 1)]
     listed = [node for node in lab["nodes"] if node.get("listed", True)]
     tree = {
         "all": {
             "vars": variables(layout, options, lab),
             "children": {
                 "quazzar_nodes": {"hosts": {node["name"]: _node(layout, options, lab, node) for node in listed}},
-                "quazzar_cp": {"hosts": {name: _replica(layout, options, name) for name in names}},
+                "quazzar_cp": {"hosts": _replicas(layout, options, lab)},
             },
         }
     }

@@ -25,7 +25,7 @@ from .fleet import (
 )
 from .paths import HEALTH_PORT, read_json, replica_address, write_json
 from .processes import LabError
-from .replicas import backup_ca, ca_history, flip, regenerate_ca, remember_ca, restart, stop_replica
+from .replicas import backup_ca, ca_history, flip, lose_ca, regenerate_ca, remember_ca, restart, stop_replica
 from .start import start
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "inventory",
     "layout_of",
     "load",
+    "lose_ca",
     "mint_token",
     "names_of",
     "options_of",

@@ -19,14 +19,20 @@ def stamp(at: float | None = None) -> str:
 
 
 class Log:
-    """Appends lines to files: all boots in one, the current boot (as a journal shows it) in another."""
+    """Appends lines to files: all boots in one, the current boot (as a journal shows it) in another.
 
-    def __init__(self, path: Path, boot: Path | None = None, level: str = "info") -> None:
+    ``stdout``: there too, where a container's runtime looks for them.
+    """
+
+    def __init__(self, path: Path, boot: Path | None = None, level: str = "info", *, stdout: bool = False) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._files = [open(path, "a", encoding="utf-8", buffering=1)]  # noqa: SIM115 - lives as long as the process
         if boot is not None:
             boot.unlink(missing_ok=True)
             self._files.append(open(boot, "a", encoding="utf-8", buffering=1))  # noqa: SIM115
+        if stdout:
+            sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+            self._files.append(sys.stdout)  # type: ignore[arg-type]
         self._debug = level.lower() == "debug"
 
     def write(self, level: str, message: str, **fields: Any) -> None:

@@ -39,15 +39,16 @@ def remember_ca(layout: Layout, options: Options, lab: dict[str, Any]) -> None:
             pair.write(stem.with_suffix(".crt"), stem.with_suffix(".key"))
 
 
-def regenerate_ca(directory: str) -> list[dict[str, str]]:
-    """The accident: the volume is lost, auto-generation is on, the replicas start one after the other."""
+def lose_ca(directory: str) -> None:
+    """The volume is lost: nothing is left on it. The directory itself stays, for it may be mounted in a container."""
     layout = layout_of(directory)
     lab, options = load(layout), options_of(layout)
     remember_ca(layout, options, lab)
-    old = pki.load_pair(layout.certs("cp1", options) / "ca.crt", layout.certs("cp1", options) / "ca.key")
+    first = layout.certs(names_of(lab)[0], options)
+    old = pki.load_pair(first / "ca.crt", first / "ca.key")
     for home in {layout.certs(name, options) for name in names_of(lab)}:
-        shutil.rmtree(home)
-        home.mkdir()
+        for entry in home.iterdir():
+            (shutil.rmtree if entry.is_dir() else Path.unlink)(entry)
     if options.get("world") == "W4":
         # The bridge needs the new CA before any replica serves, and the old key, which only the lab still has.
         pair = new_ca(options)
@@ -55,6 +56,13 @@ def regenerate_ca(directory: str) -> list[dict[str, str]]:
             pair.write(home / "ca.crt", home / "ca.key")
         bridge = pki.cross_sign(pair.cert, old, key_ids=options.get("key_ids"))
         write_atomic(layout.cp / "bridge/bridge.crt", pki.pem(bridge))
+
+
+def regenerate_ca(directory: str) -> list[dict[str, str]]:
+    """The accident: the volume is lost, auto-generation is on, the replicas start one after the other."""
+    layout = layout_of(directory)
+    lab, options = load(layout), options_of(layout)
+    lose_ca(directory)
     for name in names_of(lab):
         processes.restart_replica(layout, options, lab["block"], name, {"CC_LAB_ACCIDENT": "1"})
     remember_ca(layout, options, lab)

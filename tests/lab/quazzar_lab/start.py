@@ -9,7 +9,7 @@ import secrets
 import shutil
 import socket
 import time
-from typing import Any
+from typing import Any, Protocol
 
 from . import auth, inventory, pki, processes, ssh
 from .base import TENANTS, control, layout_of, names_of, new_ca, options_of
@@ -42,6 +42,16 @@ CC_PUBLIC_URL="https://cp.quazzar.test:8444"
 # outgoing mail
 CC_SMTP_FROM='Control Center <noreply@quazzar.test>'
 """
+
+
+class ControlPanel(Protocol):
+    """A CP that runs elsewhere: not as processes beside the nodes, but in pods."""
+
+    #: what lab.json and the inventory say about it: namespace, kind, name, container, kubeconfig, context
+    facts: dict[str, str]
+
+    def bring_up(self, layout: Layout, lab: dict[str, Any]) -> None:
+        """Start it and what stands before it. All files are there; it returns when the CP serves."""
 
 
 def _free(address: str, port: int) -> bool:
@@ -128,13 +138,14 @@ def _api_certificates(layout: Layout, options: Options, block: str, count: int) 
         pki.Pair(cert, key).write(layout.cp / home / f"{stem}.crt", layout.cp / home / f"{stem}.key")
 
 
-def _environment(layout: Layout, options: Options, names: list[str]) -> None:
+def _environment(layout: Layout, options: Options, names: list[str], *, with_files: bool) -> None:
+    """What a replica finds at its first start: its KEY=VALUE file, and a CA unless it makes one by itself."""
     auto = (
         "# the first start made the CA by itself\nCC_ALLOW_AUTO_CA_GEN=true"
         if options.get("auto_ca_gen")
         else ("# the CA is on the volume, or there is none")
     )
-    for name in names:
+    for name in names if with_files else []:
         write_atomic(layout.env_file(name, options), ENV_TEXT.format(auto=auto), 0o640)
     if not options.get("auto_ca_gen"):
         pair = new_ca(options)
@@ -153,8 +164,9 @@ def start(
     with_ssh: bool,
     ssh_login: str,
     timeout: float,
+    elsewhere: ControlPanel | None = None,
 ) -> dict[str, Any]:
-    """Start everything; returns when every node has had a delivered heartbeat."""
+    """Start everything; returns when every node has had a delivered heartbeat. ``elsewhere``: in place of replicas."""
     layout = layout_of(directory)
     block = _choose_block(block)
     _fresh(layout)
@@ -162,9 +174,9 @@ def start(
     write_json(layout.faults, [])
     options = options_of(layout)
     lab = _describe(layout, options, block, replicas, nodes, values)
-    lab |= {"ssh": with_ssh, "ssh_login": ssh_login}
+    lab |= {"ssh": with_ssh, "ssh_login": ssh_login, "kubernetes": elsewhere.facts if elsewhere else None}
     _api_certificates(layout, options, block, nodes)
-    _environment(layout, options, names_of(lab))
+    _environment(layout, options, names_of(lab), with_files=elsewhere is None)
     write_atomic(layout.data / "jwt.key", secrets.token_hex(32) + "\n", 0o600)
     store = Store(layout.data / "registry.sqlite")
     for user in lab["cp_users"]:
@@ -189,7 +201,7 @@ def start(
     )
     write_atomic(layout.secrets, "\n".join([*lab["secrets"], *(pair[1] for pair in tokens.values())]) + "\n", 0o600)
     try:
-        _bring_up(layout, options, lab, timeout)
+        _bring_up(layout, options, lab, timeout, elsewhere)
     except BaseException:
         processes.stop(layout, *processes.known(layout), gracefully=False)
         raise
@@ -261,12 +273,18 @@ def spec_of(node: dict[str, Any]) -> dict[str, Any]:
     return {key: node[key] for key in ("name", "address", "api_key", "viewer_key", "cp_name", "tenant")}
 
 
-def _bring_up(layout: Layout, options: Options, lab: dict[str, Any], timeout: float) -> None:
+def _bring_up(
+    layout: Layout, options: Options, lab: dict[str, Any], timeout: float, elsewhere: ControlPanel | None
+) -> None:
     block = lab["block"]
-    names = names_of(lab)
+    names = [] if elsewhere else names_of(lab)
+    if elsewhere:
+        elsewhere.bring_up(layout, lab)
     for name in names:
         processes.start_replica(layout, options, block, name)
-    processes.spawn(layout, "balancer", "balancer", {"CC_LAB_BLOCK": block, "CC_LAB_REPLICAS": str(lab["replicas"])})
+    if names:
+        balanced = {"CC_LAB_BLOCK": block, "CC_LAB_REPLICAS": str(lab["replicas"])}
+        processes.spawn(layout, "balancer", "balancer", balanced)
     processes.spawn(layout, "nodes", "nodes", {})
     for name in names:
         processes.wait_replica(layout, block, name)
