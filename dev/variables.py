@@ -133,7 +133,7 @@ def differences() -> Iterator[str]:
     """What does not fit between the argument specifications, the defaults and the task files of the roles."""
     for role in sorted((ROOT / "roles").iterdir()):
         spec_file, defaults_file = role / "meta" / "argument_specs.yml", role / "defaults" / "main.yml"
-        if not (role / "tasks").exists() and defaults_file.parent.is_symlink():
+        if not (role / "tasks").exists() and defaults_file.is_symlink():
             continue  # has the defaults of another role, and no entry point
         if not spec_file.is_file():
             yield f"{role.name}: no meta/argument_specs.yml"

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -234,6 +235,15 @@ class Fleet:
     def certs(self, replica: str = "cp1") -> Path:
         """Where this replica has its active pair."""
         return self.layout.certs(replica, lab.options_of(self.layout))
+
+    def copy_ca_to_cp2(self) -> None:
+        """Replicas with volumes of their own begin with one CA, as a person has copied it there."""
+        for name in ("ca.crt", "ca.key"):
+            shutil.copy2(self.certs() / name, self.certs("cp2") / name)
+        shutil.rmtree(self.certs("cp2") / "server")
+        lab.restart(str(self.dir), "cp2")
+        assert self.play("nodes_rescue", quazzar_rescue_nodes=self.names).report["finished"]
+        self.connected()
 
     def active(self, replica: str = "cp1") -> bytes:
         """The certificate of the active CA, as it lies there now."""

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 from witness import Witness
 
-from quazzar_lab import lab, pki
+from quazzar_lab import pki
 
 pytestmark = pytest.mark.integration
 
@@ -86,13 +85,7 @@ def test_a_planned_rotation_misses_no_heartbeat(fleet, world, digest, tmp_path):
 
 def test_what_must_not_begin_and_what_waits(fleet, tmp_path, digest):
     made = fleet(3, "W2", options=["certs_volume=own"])
-    # with volumes of their own the replicas begin with one CA, as a person has copied it there
-    for name in ("ca.crt", "ca.key"):
-        shutil.copy2(made.certs() / name, made.certs("cp2") / name)
-    shutil.rmtree(made.certs("cp2") / "server")
-    lab.restart(str(made.dir), "cp2")
-    assert made.play("nodes_rescue", quazzar_rescue_nodes=made.names).report["finished"]
-    made.connected()
+    made.copy_ca_to_cp2()
     old, since = made.active(), time.time()
 
     # the CA has to be named, and known

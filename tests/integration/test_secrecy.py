@@ -233,12 +233,7 @@ def test_the_key_of_the_ca(fleet: Callable[..., Any], tmp_path: Path) -> None:
 def test_the_keys_of_a_planned_rotation(fleet: Callable[..., Any], tmp_path: Path, digest: Any) -> None:
     """The new key is made and given to both replicas, the old one signs the bridge, and the pair is activated."""
     made = fleet(1, "W4", options=["certs_volume=own"])
-    for name in ("ca.crt", "ca.key"):
-        shutil.copy2(made.certs() / name, made.certs("cp2") / name)
-    shutil.rmtree(made.certs("cp2") / "server")
-    lab.restart(str(made.dir), "cp2")
-    assert made.play("nodes_rescue", quazzar_rescue_nodes=made.names).report["finished"]
-    made.connected()
+    made.copy_ca_to_cp2()
     temporary, home = talkative(made, tmp_path)
     old = (made.certs() / "ca.key").read_bytes()
 

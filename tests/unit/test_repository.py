@@ -350,8 +350,9 @@ def test_every_role_has_the_shared_defaults_and_nobody_their_specification():
     """Ansible copies the specification of a dependency at each inclusion of a role."""
     home = ROOT / "roles" / "quazzar_defaults"
     assert {path.name for path in home.iterdir()} == {"README.md", "defaults", "meta"}
-    assert (home / "defaults").readlink() == Path("../quazzar/defaults")
-    assert [path.name for path in (home / "meta").iterdir()] == ["main.yml"]
+    assert [path.name for path in (home / "defaults").iterdir()] == ["main.yml"]
+    assert (home / "defaults" / "main.yml").readlink() == Path("../../quazzar/defaults/main.yml")
+    assert loaded(home / "meta" / "argument_specs.yml") == {"argument_specs": {}}
     for role in ROLES:
         needs = loaded(ROOT / "roles" / role / "meta" / "main.yml")["dependencies"]
         assert needs == ([] if role == "quazzar" else [{"role": "quazzar.ca_rotation.quazzar_defaults"}]), role

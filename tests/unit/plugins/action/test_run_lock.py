@@ -96,9 +96,9 @@ def test_nobody_can_remove_the_lock_of_somebody_else(path):
 
 
 def test_it_expires_and_is_taken_over_and_the_first_is_told(path):
-    lock(path, "first", expires_in=1)
+    lock(path, "first", expires_in=3)
     assert lock(path, "second").get("failed")
-    time.sleep(2.1)
+    time.sleep(4.1)
     predicted = lock(path, "second", check=True)
     assert predicted["changed"] and not predicted.get("failed")
     found = lock(path, "second")
@@ -112,10 +112,10 @@ def test_it_expires_and_is_taken_over_and_the_first_is_told(path):
 
 
 def test_a_renewal_keeps_it_from_expiring(path):
-    lock(path, "first", expires_in=2)
+    lock(path, "first", expires_in=3)
     for _turn in range(4):
-        time.sleep(0.8)
-        assert not lock(path, "first", state="renewed", expires_in=2)["changed"]
+        time.sleep(0.9)
+        assert not lock(path, "first", state="renewed", expires_in=3)["changed"]
     assert lock(path, "second").get("failed")
 
 

@@ -15,8 +15,9 @@ from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io import int
 
 @pytest.fixture
 def sigint():
-    before = signal.getsignal(signal.SIGINT)
-    yield before
+    """What a process started at a terminal has. In the background of a shell the signal is ignored, and stays so."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
     signal.signal(signal.SIGINT, before)
     interrupt._asked.clear()
 
