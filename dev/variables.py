@@ -51,6 +51,7 @@ PLACES = {
         "Looked up on the hosts of `quazzar_cp_hosts`; `quazzar_cp_hosts`, `quazzar_cp_platform`, "
         "`quazzar_cp_mtls_address` and `quazzar_cp_server_name` on all hosts, so set these four in `group_vars/all`."
     ),
+    "Kubernetes": "Looked up on the host of `quazzar_cp_hosts` that stands for the workload.",
     "The API of the Control Panel": (
         "Set these for all hosts (`group_vars/all`): the controller and the nodes look them up."
     ),

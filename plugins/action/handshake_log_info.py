@@ -6,21 +6,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core import loglines
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.errors import EvidenceError, RotationError
-from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io import logs
+from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io import handshake_logs, logs
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io.action import EvidenceAction
-
-# RFC 1918, RFC 6598, loopback, link-local, and their like in IPv6.
-INTERNAL = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"]
-INTERNAL += ["fc00::/7", "::1/128", "fe80::/10"]
 
 ARGUMENT_SPEC: dict[str, Any] = {
     "log_command": {"type": "str"},
     "text": {"type": "str"},
-    "patterns": {"type": "dict", "default": {}},
-    "boot_pattern": {"type": "str", "default": logs.DEFAULT_BOOT_PATTERN},
-    "internal_cidrs": {"type": "list", "elements": "str", "default": INTERNAL},
+    **handshake_logs.COUNT_SPEC,
     "timeout": {"type": "float", "default": 15.0},
     "tolerate": {"type": "bool", "default": False},
 }
@@ -34,26 +27,9 @@ class ActionModule(EvidenceAction):
     }
 
     def perform(self, options: dict[str, Any]) -> dict[str, Any]:
-        boot = logs.pattern(options["boot_pattern"], "boot_pattern")
-        loglines.compile_patterns(options["patterns"])
+        handshake_logs.check(options)
         text = options["text"] if options["text"] is not None else self.read(options)
-        found = loglines.count(text, patterns=options["patterns"])
-        lines, since_boot = logs.since_boot(text, boot)
-        this_boot = loglines.count("\n".join(lines), patterns=options["patterns"]).by_class.get("grace_boot", 0)
-        sources = {name: dict(found.by_source.get(name, {})) for name in _CLASSES}
-        outside = {name: loglines.outside(seen, options["internal_cidrs"]) for name, seen in sources.items()}
-        return {
-            "changed": False,
-            "summary": loglines.summary(found.by_class, outside),
-            "lines": found.lines,
-            "counts": {name: found.by_class.get(name, 0) for name in _CLASSES},
-            "sources": sources,
-            "outside_sources": outside,
-            "symptom_count": found.symptom_count,
-            "boot": {"loaded_count": this_boot, "since_boot": since_boot},
-            "last": dict(found.last),
-            "error": "",
-        }
+        return {"changed": False, **handshake_logs.counted(text, options), "error": ""}
 
     def read(self, options: dict[str, Any]) -> str:
         seconds = max(1, int(options["timeout"]))
@@ -65,11 +41,4 @@ class ActionModule(EvidenceAction):
         return text
 
     def tolerated(self, error: RotationError, options: dict[str, Any]) -> dict[str, Any]:
-        # null, not 0: nobody has looked.
-        unknown = dict.fromkeys(("lines", "counts", "sources", "outside_sources", "symptom_count"))
-        boot = {"loaded_count": None, "since_boot": False}
-        summary = f"its log was not read ({error})"
-        return {"changed": False, "summary": summary, **unknown, "boot": boot, "last": {}, "error": str(error)}
-
-
-_CLASSES = (*loglines.CLASSES, "other")
+        return {"changed": False, **handshake_logs.unread(error), "error": str(error)}

@@ -11,6 +11,8 @@ import typing as t
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core import handshake
 
 Result = t.Mapping[str, t.Any]
+#: With so many tries for each of two pods one is missed in one of 64 rounds, if the balancer takes either at random.
+TRIES = 3
 
 
 def failure_reason(result: Result) -> str:
@@ -37,22 +39,21 @@ def pin_claims(results: t.Sequence[Result]) -> list[dict[str, str]]:
     ]
 
 
-def negative_proof(
-    results: t.Sequence[Result], replica: str, accepted_before: t.Sequence[str] = ()
-) -> list[dict[str, t.Any]]:
+def negative_proof(results: t.Sequence[Result], accepted_before: t.Sequence[str] = ()) -> list[dict[str, t.Any]]:
     """Entries for the report: what a replica said to the kept legacy identities after the strip. ``accepted_before``:
     the nodes whose kept identity it is known to have accepted. A refusal for another reason than trust is "unknown"."""
-    return [_proof(result, replica, result["item"] in accepted_before) for result in results]
+    return [_proof(result, result["item"][0] in accepted_before) for result in results]
 
 
-def _proof(result: Result, replica: str, accepted_before: bool) -> dict[str, t.Any]:
+def _proof(result: Result, accepted_before: bool) -> dict[str, t.Any]:
+    node, replica = result["item"]
     shaken = result["node"]["handshake"]
     after, detail = str(shaken["to_node"]), str(shaken["to_node_detail"])
     if after == "refused" and not handshake.shows_distrust(detail, accepted_before=accepted_before):
         after = "unknown"
     return {
-        "node": str(result["item"]),
-        "replica": replica,
+        "node": str(node),
+        "replica": str(replica["name"]),
         "accepted_before": accepted_before,
         "after": after,
         "detail": detail,
@@ -60,6 +61,22 @@ def _proof(result: Result, replica: str, accepted_before: bool) -> dict[str, t.A
     }
 
 
+def doors(result: Result, host: str, address: str, by_pod: bool = True) -> list[dict[str, str]]:
+    """Where nodes are to try a replica, as name and address: a host of its own at ``address``, of a workload every live
+    pod. Nodes with no way to the pods try ``address`` so often that each pod has to be met with luck only."""
+    replicas = result.get("replicas") or ()
+    if not replicas:
+        return [{"name": host, "address": address}]
+    if by_pod:
+        return [{"name": f"{host}/{each['name']}", "address": str(each["address"])} for each in replicas]
+    return [{"name": f"{host}/{handshake.BALANCER}", "address": address}] * (TRIES * len(replicas))
+
+
 class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        return {"failure_reason": failure_reason, "pin_claims": pin_claims, "negative_proof": negative_proof}
+        return {
+            "failure_reason": failure_reason,
+            "pin_claims": pin_claims,
+            "negative_proof": negative_proof,
+            "doors": doors,
+        }

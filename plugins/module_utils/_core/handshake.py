@@ -23,6 +23,9 @@ from dataclasses import dataclass
 from .certificates import Certificate, parse_bundle
 from .errors import InputError
 
+#: How a replica is named to which a balancer has led a node, whichever that was.
+BALANCER = "balancer"
+
 # RFC 8446, 6.2, as far as they speak about the client's certificate.
 _ALERTS = {
     40: "handshake failure",

@@ -10,10 +10,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from . import handshake
 from .evidence import Evidence, Node
 from .gate import Gate
 from .plan import WORLDS, Damage, Plan, damage
@@ -458,7 +459,7 @@ def _revocation(evidence: Evidence, extra: Mapping[str, Any]) -> dict[str, Any]:
         at = parse_time(str(proof.get("at") or ""), "at")
         if proof["after"] == "refused" and at is not None:
             refused[proof["replica"]] = min(at, refused.get(proof["replica"], at))
-    proven = all(replica.name in refused for replica in evidence.replicas)
+    missing = _unproven(evidence, refused)
     holders = [node for node in evidence.nodes if frozenset(node.pins) & evidence.compromised]
     unseen = [node.name for node in evidence.nodes if not node.reachable or (node.pin_error and not node.pins)]
     looked = [node.taken_at for node in evidence.nodes if node.taken_at is not None]
@@ -466,8 +467,7 @@ def _revocation(evidence: Evidence, extra: Mapping[str, Any]) -> dict[str, Any]:
     since = evidence.settings.compromised_at
     left = [str(problem) for problem in told.get("problems") or ()]
     kept = any(evidence.kept.get(key) for key in evidence.compromised)
-    if (told.get("worked") or kept) and evidence.settings.legacy_probes and not proven:
-        missing = [replica.name for replica in evidence.replicas if replica.name not in refused]
+    if (told.get("worked") or kept) and evidence.settings.legacy_probes and missing:
         left.append(f"not proven: no identity of the compromised CA was shown to be refused by {', '.join(missing)}")
     if told.get("tokens") == "open":
         left.append(
@@ -478,7 +478,7 @@ def _revocation(evidence: Evidence, extra: Mapping[str, Any]) -> dict[str, Any]:
     for node in evidence.nodes:
         if since and node.leaf_not_before and node.leaf_not_before > since and node.leaf_by & evidence.compromised:
             late.setdefault(node.name, {"node": node.name, "not_before": _time(node.leaf_not_before)})
-    measured = (max(refused.values()) - began).total_seconds() if refused and proven and began else None
+    measured = (max(refused.values()) - began).total_seconds() if refused and not missing and began else None
     return {
         "compromised": sorted(evidence.settings.compromised | evidence.revoked),
         "compromised_at": _time(since),
@@ -499,7 +499,16 @@ def proof_failed(evidence: Evidence, extra: Mapping[str, Any]) -> bool:
     proofs = extra.get("negative_proof") or ()
     refused = {proof["replica"] for proof in proofs if proof["after"] == "refused"}
     tried = bool(proofs or (extra.get("revocation") or {}).get("problems"))
-    return tried and any(replica.name not in refused for replica in evidence.replicas)
+    return tried and bool(_unproven(evidence, refused))
+
+
+def _unproven(evidence: Evidence, refused: Collection[str]) -> list[str]:
+    """The replicas of which no refusal is among these; nodes without a way to the pods are refused by the balancer."""
+    return [
+        replica.name
+        for replica in evidence.replicas
+        if not {replica.name, f"{replica.host}/{handshake.BALANCER}"} & {*refused}
+    ]
 
 
 def _revocation_lines(revocation: Mapping[str, Any] | None) -> list[str]:

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from . import intake, plan, run_lock, states
@@ -43,6 +43,11 @@ def lock(goal: str, targets: Mapping[str, Any]) -> str:
     return run_lock.SHARED if beside_others else run_lock.EXCLUSIVE
 
 
+def worst(replicas: Sequence[Replica]) -> Replica:
+    """The first that does not serve, else the first of all."""
+    return next((each for each in replicas if not each.listening), replicas[0])
+
+
 def judged(taken: intake.Intake) -> dict[str, dict[str, Any]]:
     """What the evidence of the replicas of each host means, all of them together, for the roll that waits for them."""
     active = taken.evidence.active
@@ -51,8 +56,11 @@ def judged(taken: intake.Intake) -> dict[str, dict[str, Any]]:
         by_host.setdefault(replica.host, []).append(replica)
     return {
         host: {
-            "listening": all(each.listening for each in replicas),
-            "error": next((each.error for each in replicas if not each.listening), replicas[0].error),
+            "name": worst(replicas).name,
+            "address": worst(replicas).address,
+            "listening": worst(replicas).listening,
+            "error": worst(replicas).error,
+            "active": replicas[0].active_sha256 or "",
             "world": replicas[0].world if len({each.world for each in replicas}) == 1 else "mixed",
             "serves_active": active is not None and all(each.serving_root == active for each in replicas),
             "stale": any(each.stale for each in replicas),

@@ -32,6 +32,8 @@ _OWNERS = (
 )
 #: The name of the volume and of the objects that hold the legacy CAs.
 VOLUME = "quazzar-legacy-cas"
+#: A container that was started again so often, and still is not ready, will not be by itself.
+CRASHES = 2
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Source:
 
     ``kind``: "value" (in the workload itself), "ConfigMap" or "Secret" (under ``key`` of the object ``name``), "field"
     (something of the pod, that nobody can set), or "absent".
-    ``whole``: by envFrom, so that other variables come from the same object.
+    ``whole``: by envFrom, so that other variables come from the same object. ``immutable``: nobody may edit it.
     """
 
     kind: str
@@ -48,6 +50,7 @@ class Source:
     key: str = ""
     value: str = ""
     whole: bool = False
+    immutable: bool = False
 
     def __str__(self) -> str:
         if self.kind in {"ConfigMap", "Secret"}:
@@ -67,7 +70,8 @@ class Rollout:
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod as far as it matters here. ``live``: its container runs and nobody has asked for its end."""
+    """A pod as far as it matters here. ``live``: its container runs and nobody has asked for its end, which is what
+    ``ending`` says. ``crashes``: how often its container was started again."""
 
     name: str
     address: str
@@ -75,6 +79,8 @@ class Pod:
     ready: bool
     revision: str = ""
     why: str = ""
+    ending: bool = False
+    crashes: int = 0
     ports: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -125,9 +131,10 @@ def source(box: Json, variable: str, objects: Mapping[tuple[str, str], Json]) ->
         prefix = str(item.get("prefix") or "")
         kind, name = _reference(item)
         key = variable[len(prefix) :] if variable.startswith(prefix) else ""
-        data = (objects.get((kind, name)) or {}).get("data") or {}
+        holder = objects.get((kind, name)) or {}
+        data = holder.get("data") or {}
         if key and key in data:
-            return Source(kind, name, key, str(data[key]), whole=True)
+            return Source(kind, name, key, str(data[key]), whole=True, immutable=bool(holder.get("immutable")))
     return Source("absent")
 
 
@@ -136,8 +143,9 @@ def _of_env(item: Json, objects: Mapping[tuple[str, str], Json]) -> Source:
     for field_name, kind in (("configMapKeyRef", "ConfigMap"), ("secretKeyRef", "Secret")):
         if field_name in by:
             name, key = str(by[field_name].get("name")), str(by[field_name].get("key"))
-            data = (objects.get((kind, name)) or {}).get("data") or {}
-            return Source(kind, name, key, str(data.get(key, "")))
+            holder = objects.get((kind, name)) or {}
+            value = str((holder.get("data") or {}).get(key, ""))
+            return Source(kind, name, key, value, immutable=bool(holder.get("immutable")))
     return Source("field") if by else Source("value", value=str(item.get("value") or ""))
 
 
@@ -229,14 +237,47 @@ def _pod(found: Json, box: str) -> Pod:
         ready=bool(state.get("ready")) and not why,
         revision=str(labels.get("pod-template-hash") or labels.get("controller-revision-hash") or ""),
         why=why,
+        ending=bool(meta.get("deletionTimestamp")),
+        crashes=int(state.get("restartCount") or 0),
         ports={str(p.get("name") or p["containerPort"]): int(p["containerPort"]) for p in own.get("ports") or ()},
     )
+
+
+def wanted(workload: Json) -> int:
+    """How many replicas it is to have; the API's default is one."""
+    number = (workload.get("spec") or {}).get("replicas")
+    return 1 if number is None else int(number)
+
+
+def stuck(workload: Json, found: Sequence[Pod]) -> list[str]:
+    """The pods of a StatefulSet that are not ready and are of another revision than its template: it waits for them
+    for ever, whatever the template says (Kubernetes documentation, "Forced rollback"). A Deployment has none."""
+    if workload.get("kind") != "StatefulSet":
+        return []
+    revision = str((workload.get("status") or {}).get("updateRevision") or "")
+    return [pod.name for pod in found if not pod.ready and not pod.ending and pod.revision != revision]
+
+
+def reverts(workload: Json) -> str:
+    """Who would put a change of this object back by itself; Helm does not, before its next upgrade."""
+    keeper = kept_by(workload)
+    return "" if keeper == "Helm" else keeper
+
+
+def last_writer(workload: Json) -> str:
+    """The manager that wrote the spec last, and when, as the API server has noted it; empty where it has not."""
+    entries = (workload.get("metadata") or {}).get("managedFields") or ()
+    wrote = [each for each in entries if "f:spec" in (each.get("fieldsV1") or {})]
+    if not wrote:
+        return ""
+    last = max(wrote, key=lambda each: str(each.get("time") or ""))
+    return f"{last.get('manager')} at {last.get('time')}"
 
 
 def rollout(workload: Json, found: Sequence[Pod]) -> Rollout:
     """Whether the change that was made last has come to every replica, and nothing older runs any more."""
     spec, status = workload.get("spec") or {}, workload.get("status") or {}
-    wanted = int(spec["replicas"]) if spec.get("replicas") is not None else 1
+    number = wanted(workload)
     if spec.get("paused"):
         return Rollout(False, "it is paused: resume it (kubectl rollout resume)", failed=True)
     if int(status.get("observedGeneration") or 0) < int((workload.get("metadata") or {}).get("generation") or 0):
@@ -255,11 +296,14 @@ def rollout(workload: Json, found: Sequence[Pod]) -> Rollout:
     leaving = [pod.name for pod in found if not pod.live]
     if late is not None:
         return Rollout(False, _stuck(found) or str(late.get("message")), failed=True)
-    if updated < wanted:
-        return Rollout(False, f"{updated} of {wanted} replicas have the change{_because(found)}")
-    if ready < wanted:
-        return Rollout(False, f"{ready} of {wanted} replicas are ready{_because(found)}")
-    if int(status.get("replicas") or 0) > wanted or leaving:
+    crashing = [pod for pod in found if pod.crashes >= CRASHES and not pod.ready]
+    if crashing:
+        return Rollout(False, _stuck(crashing) or f"{crashing[0].name} crashes", failed=True)
+    if updated < number:
+        return Rollout(False, f"{updated} of {number} replicas have the change{_because(found)}")
+    if ready < number:
+        return Rollout(False, f"{ready} of {number} replicas are ready{_because(found)}")
+    if int(status.get("replicas") or 0) > number or leaving:
         return Rollout(False, f"a replica from before still runs ({', '.join(leaving) or 'not named yet'})")
     return Rollout(True)
 
@@ -287,16 +331,19 @@ def kept_by(workload: Json) -> str:
     return ""
 
 
-def stalls(workload: Json, claims: Mapping[str, Json], budgets: Sequence[Json] = ()) -> tuple[str, ...]:
+def stalls(
+    workload: Json, claims: Mapping[str, Json], budgets: Sequence[Json] = (), *, one_node: bool = False
+) -> tuple[str, ...]:
     """Why a rollout would not come to its end, one sentence each with the remedy.
 
     ``claims``: the PersistentVolumeClaims that its pods mount, by name. ``budgets``: the PodDisruptionBudgets that
     select its pods; they limit evictions and not a rollout, so only one that allows none is worth a word, because a
-    node may have to be drained when the rollout is stuck.
+    node may have to be drained when the rollout is stuck. ``one_node``: all pods run on one node, so that a claim which
+    one node may mount holds nothing up.
     """
     found: list[str] = []
     spec = workload.get("spec") or {}
-    replicas = int(spec["replicas"]) if spec.get("replicas") is not None else 1
+    replicas = wanted(workload)
     strategy = spec.get("strategy") or {}
     rolling = workload.get("kind", "Deployment") == "Deployment" and strategy.get("type", "RollingUpdate") != "Recreate"
     if spec.get("paused"):
@@ -314,6 +361,8 @@ def stalls(workload: Json, claims: Mapping[str, Json], budgets: Sequence[Json] =
         modes = set((claim.get("spec") or {}).get("accessModes") or ())
         if rolling and modes and modes <= {"ReadWriteOnce", "ReadWriteOncePod"}:
             pod_only = "ReadWriteOncePod" in modes
+            if one_node and not pod_only:
+                continue
             found.append(
                 f"{title(workload)} mounts the claim {name}, which only one {'pod' if pod_only else 'node'} may mount"
                 f" ({', '.join(sorted(modes))}), and rolls by starting new pods first: "
@@ -323,6 +372,7 @@ def stalls(workload: Json, claims: Mapping[str, Json], budgets: Sequence[Json] =
                     else "a new pod on another node waits for ever."
                 )
                 + " Set the strategy Recreate, or a claim with ReadWriteMany"
+                + ("" if pod_only else "; where all pods run on one node, set quazzar_k8s_one_node: true")
             )
     for budget in budgets:
         allowed = (budget.get("status") or {}).get("disruptionsAllowed")
@@ -354,6 +404,12 @@ def volume_of(workload: Json, box: Json, path: str) -> Json | None:
     return next((each for each in volumes if each.get("name") == deepest.get("name")), None)
 
 
+def shares(workload: Json, box: Json, path: str) -> bool:
+    """Whether what is written at ``path`` in one pod is there for all of them, and stays when they are made anew."""
+    volume = volume_of(workload, box, path) if path else None
+    return volume is not None and "emptyDir" not in volume
+
+
 def pool_patch(box: Json, variable: str, value: str, mount: Mapping[str, str] | None) -> dict[str, Any]:
     """The strategic merge patch of the workload: the variable of one container, and where the legacy CAs are mounted.
 
@@ -362,7 +418,14 @@ def pool_patch(box: Json, variable: str, value: str, mount: Mapping[str, str] | 
     value takes the variable out.
     """
     entry: dict[str, Any] = {"name": variable, "value": value} if value else {"name": variable, "$patch": "delete"}
-    patched: dict[str, Any] = {"name": box.get("name"), "env": [entry]}
+    body = mount_patch(box, mount)
+    body["spec"]["template"]["spec"]["containers"][0]["env"] = [entry]
+    return body
+
+
+def mount_patch(box: Json, mount: Mapping[str, str] | None) -> dict[str, Any]:
+    """The part of it that mounts the legacy CAs."""
+    patched: dict[str, Any] = {"name": box.get("name")}
     pod: dict[str, Any] = {"containers": [patched]}
     if mount is not None:
         holder = (

@@ -76,7 +76,7 @@ class Cluster:
         self._api = kubernetes.client.ApiClient(self._configuration)
         self._core = kubernetes.client.CoreV1Api(self._api)
         self._apps = kubernetes.client.AppsV1Api(self._api)
-        self._policy = kubernetes.client.PolicyV1Api(self._api)
+        self._authorization = kubernetes.client.AuthorizationV1Api(self._api)
 
     def _asked(self, verb: str, resource: str, call: t.Callable[..., t.Any], *words: t.Any, **more: t.Any) -> t.Any:
         """What the API answers, as plain data. Raises HostError or Unreachable that says what to do."""
@@ -159,6 +159,25 @@ class Cluster:
             }
         return item
 
+    def missing_rights(self, needed: t.Iterable[tuple[str, str, str]]) -> list[str]:
+        """What to say of each right (verb, resource, name of the object) that this account has not got. The API server is
+        asked, so nothing has to be tried."""
+        missing = []
+        for verb, resource, name in needed:
+            group, _slash, plain = resource.rpartition("/")
+            wanted = {"namespace": self.namespace, "verb": verb, "group": group, "resource": plain, "name": name}
+            review = {
+                "apiVersion": "authorization.k8s.io/v1",
+                "kind": "SelfSubjectAccessReview",
+                "spec": {"resourceAttributes": wanted},
+            }
+            call = self._authorization.create_self_subject_access_review
+            answer = self._asked("create", "authorization.k8s.io/selfsubjectaccessreviews", call, review)
+            if not (answer.get("status") or {}).get("allowed"):
+                rule = workload.missing_rule(verb, resource, self.namespace)
+                missing.append(f"{self._configuration.host}: {rule}")
+        return missing
+
     def claims(self, found: Json) -> dict[str, Json]:
         """The PersistentVolumeClaims that its pods mount, by name."""
         call = self._core.read_namespaced_persistent_volume_claim
@@ -168,11 +187,13 @@ class Cluster:
                 read[name] = self._one("persistentvolumeclaims", call, name, "PersistentVolumeClaim")
         return read
 
-    def log(self, pod: str, box: str, limit: int) -> str:
-        """The end of a live pod's log. A container that has been restarted begins another one."""
-        text = self._asked(
-            "get", "pods/log", self._core.read_namespaced_pod_log, pod, self.namespace, container=box, limit_bytes=limit
-        )
+    def log(self, pod: str, box: str, limit: int, *, previous: bool = False) -> str:
+        """The log of a live pod. A container that has been restarted begins another one; ``previous`` is the one before.
+
+        ``limit``: bytes at most, from its beginning, as the API counts them.
+        """
+        wanted = {"container": box, "limit_bytes": limit, "previous": previous}
+        text = self._asked("get", "pods/log", self._core.read_namespaced_pod_log, pod, self.namespace, **wanted)
         return str(text or "")
 
     def host(self, name: str, pod: str, box: str) -> PodHost:

@@ -5,16 +5,18 @@
 # This is private to the collection: it may change without notice.
 # Do not use it from outside.
 
-"""Every live pod of a Control Panel on Kubernetes, each as a replica of its own."""
+"""A Control Panel on Kubernetes: every live pod as a replica of its own, and what its objects say."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import time
 from collections.abc import Mapping
 from typing import Any
 
-from .._core import workload
-from .._core.errors import HostError, RotationError
+from .._core import pool, workload, workload_patch
+from .._core.errors import HostError, InputError, RotationError, Unreachable
 from . import kubernetes, logs, replica
 
 #: The options of cp_info that make sense in a pod.
@@ -22,44 +24,178 @@ _OF_A_REPLICA = (
     "server_name", "certs_dir", "variable", "auto_ca_gen_variable", "legacy_dir", "staged_dir", "previous_dir",
     "grace_log_pattern", "boot_pattern", "timeout", "tolerate",
 )  # fmt: skip
+_POLL_SECONDS = 1
+_LOG_END = 4096
+#: How the trust pool is to be changed.
+POOL_SPEC: dict[str, Any] = {
+    "env_source": {
+        "type": "str",
+        "choices": [workload_patch.CONTAINER, workload_patch.FOLLOW],
+        "default": workload_patch.CONTAINER,
+    },
+    "legacy_kind": {"type": "str", "choices": ["ConfigMap", "Secret", "volume"], "default": "ConfigMap"},
+    "legacy_name": {"type": "str", "default": workload.VOLUME},
+}
 ARGUMENT_SPEC: dict[str, Any] = {
     **kubernetes.ARGUMENT_SPEC,
     **{name: replica.ARGUMENT_SPEC[name] for name in _OF_A_REPLICA},
+    **POOL_SPEC,
     "port": {"type": "int", "default": 8443},
+    "replicas": {"type": "bool", "default": True},
+    "wait": {"type": "int", "default": 0},
+    "preflight": {"type": "bool", "default": False},
+    "keeper_accepted": {"type": "bool", "default": False},
+    "one_node": {"type": "bool", "default": False},
 }
+
+
+class Look:
+    """The workload as it is now, with the container that is the Control Panel, and where its pool variable stands."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.options = options
+        self.cluster = kubernetes.Cluster(options)
+        self.found = self.cluster.workload()
+        self.box = workload.container(self.found, options["container"])
+        self.variable = str(options.get("variable") or "")
+
+    @functools.cached_property
+    def source(self) -> workload.Source:
+        objects = self.cluster.objects(workload.references(self.box, [self.variable]))
+        return workload.source(self.box, self.variable, objects)
+
+    def pods(self) -> tuple[workload.Pod, ...]:
+        return self.cluster.pods(self.found, str(self.box["name"]))
+
+    def legacy(self) -> workload_patch.Legacy | None:
+        """Where legacy CAs are placed; None: as files on a volume."""
+        if self.options["legacy_kind"] == "volume" or not self.options["legacy_dir"]:
+            return None
+        return workload_patch.legacy(
+            self.found,
+            self.box,
+            self.options["legacy_dir"],
+            self.options["legacy_kind"],
+            self.options["legacy_name"],
+        )
+
+    def missing_files(self, names: list[str]) -> list[str]:
+        """Which of these are no keys of the object in which legacy CAs are placed."""
+        place = self.legacy() if names else None
+        if place is None:
+            return []
+        held = self.cluster.objects([(place.kind, place.name)]).get((place.kind, place.name)) or {}
+        return [name for name in names if name not in (held.get("data") or {})]
+
+    def change(self, add: list[str], remove: list[str]) -> workload_patch.Change:
+        return workload_patch.change(
+            self.found,
+            self.box,
+            self.variable,
+            self.source,
+            add=add,
+            remove=remove,
+            env_source=self.options["env_source"],
+            place=self.legacy(),
+        )
 
 
 def gather(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """-> workload, replicas. There is always one replica at least: of a workload without a live pod the one that says
-    so."""
-    cluster = kubernetes.Cluster(options)
-    found = cluster.workload()
-    box = workload.container(found, options["container"])
-    pods = cluster.pods(found, str(box["name"]))
-    variables = (options["variable"], options["auto_ca_gen_variable"])
-    objects = cluster.objects(workload.references(box, variables))
-    source = workload.source(box, variables[0], objects)
-    rolled = workload.rollout(found, pods)
-    replicas = [_pod(cluster, name, pod, box, options) for pod in pods if pod.live]
-    if not replicas:
+    so. Without the option ``replicas`` nobody looks into the pods."""
+    look, pods, rolled = _rolled_out(options)
+    box = str(look.box["name"])
+    live = [pod for pod in pods if pod.live]
+    replicas = [_pod(look.cluster, name, pod, look.box, options) for pod in live] if options["replicas"] else []
+    if options["replicas"] and not replicas:
         told = "; ".join(f"{pod.name}: {pod.why}" for pod in pods) or "it has no pod"
-        gone = HostError(f"{workload.title(found)}: expected a live pod, found none ({told})")
+        gone = HostError(f"{workload.title(look.found)}: expected a live pod, found none ({told})")
         replicas = [replica.not_read(name, {**options, "name": "no live pod", "address": ""}, gone)]
+    place, refusals = _refusals(look, options)
     return {
         "workload": {
-            "title": workload.title(found),
-            "container": str(box["name"]),
-            "replicas": int((found.get("spec") or {}).get("replicas") or 0),
-            "revision": str((found.get("metadata") or {}).get("generation") or ""),
-            "source": dataclasses.asdict(source),
-            "kept_by": workload.kept_by(found),
+            "title": workload.title(look.found),
+            "api_version": str(look.found.get("apiVersion") or "apps/v1"),
+            "container": box,
+            "pods": [pod.name for pod in live],
+            "stuck_pods": workload.stuck(look.found, pods),
+            "replicas": workload.wanted(look.found),
+            "source": dataclasses.asdict(dataclasses.replace(look.source, value="")),
+            "pool": list(pool.entries(look.source.value)),
+            "legacy": dataclasses.asdict(place) if place else None,
+            "kept_by": workload.kept_by(look.found),
+            "written_by": workload.last_writer(look.found),
             "rolled_out": rolled.done,
             "rollout": rolled.reason,
             "rollout_failed": rolled.failed,
-            "stalls": list(workload.stalls(found, cluster.claims(found))),
+            "advice": _advice(look, pods, rolled),
+            "shared": workload.shares(look.found, look.box, str(options["certs_dir"] or "")),
+            "stalls": list(workload.stalls(look.found, look.cluster.claims(look.found), one_node=options["one_node"])),
+            "refusals": refusals,
         },
         "replicas": replicas,
     }
+
+
+def read_logs(options: Mapping[str, Any], limit: int) -> dict[str, str]:
+    """The log of each live pod by its name. One on its way out may answer with the text of an error."""
+    look = Look(options)
+    box = str(look.box["name"])
+    return {pod.name: look.cluster.log(pod.name, box, limit) for pod in look.pods() if pod.live}
+
+
+def _rolled_out(options: Mapping[str, Any]) -> tuple[Look, tuple[workload.Pod, ...], workload.Rollout]:
+    """The workload and its pods as they are, or, within the seconds of the option ``wait``, as they are when its rollout
+    has come to its end or cannot."""
+    deadline = time.monotonic() + options["wait"]
+    while True:
+        try:
+            look = Look(options)
+            pods = look.pods()
+            rolled = workload.rollout(look.found, pods)
+            if rolled.done or rolled.failed or time.monotonic() >= deadline:
+                return look, pods, rolled
+        except Unreachable:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(_POLL_SECONDS)
+
+
+def _advice(look: Look, pods: tuple[workload.Pod, ...], rolled: workload.Rollout) -> str:
+    """How to find out why a rollout does not come to its end; of a container that crashes the end of its log."""
+    if rolled.done:
+        return ""
+    crashed = next((pod for pod in pods if pod.crashes and not pod.ready), None)
+    if crashed is None:
+        return f"Look at it: kubectl -n {look.cluster.namespace} describe pods"
+    try:
+        lines = look.cluster.log(crashed.name, str(look.box["name"]), _LOG_END, previous=True).strip().splitlines()
+    except RotationError as error:
+        lines = [str(error)]
+    return f"The log of {crashed.name} before its last start ends with: {lines[-1] if lines else 'nothing'}"
+
+
+def _refusals(look: Look, options: Mapping[str, Any]) -> tuple[workload_patch.Legacy | None, list[str]]:
+    """Where legacy CAs are placed, and why the workload is not to be changed, one sentence each with the remedy."""
+    place, refusals = None, []
+    try:
+        place = look.legacy()
+    except InputError as error:
+        refusals.append(str(error))
+    refusals.append(
+        workload_patch.refused(look.found, look.box, look.variable, look.source, str(options["env_source"]))
+    )
+    if not options["preflight"]:
+        return place, [refusal for refusal in refusals if refusal]
+    keeper = workload.reverts(look.found)
+    if keeper and not options["keeper_accepted"]:
+        refusals.append(
+            f"{workload.title(look.found)} is kept by {keeper}, which would put a change back. Nothing was changed. Let"
+            f" {keeper} make the change (quazzar_cp_platform: declared), or suspend it and set"
+            " quazzar_k8s_keeper_accepted: true."
+        )
+    refusals += look.cluster.missing_rights(workload_patch.rights(look.found, look.source, options, place))
+    return place, [refusal for refusal in refusals if refusal]
 
 
 def _pod(

@@ -1,0 +1,186 @@
+# Copyright (c) 2026, Quazzar CA Rotation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This is private to the collection: it may change without notice.
+# Do not use it from outside.
+
+"""Which objects have to be patched, and how, for a workload to run with another trust pool; and what people who keep
+their objects in a repository write there instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import pool, workload
+from .errors import InputError
+
+Json = Mapping[str, Any]
+
+CONTAINER, FOLLOW = "container", "follow"
+#: By this the pods are made anew where the variable stands in another object, of which they know nothing.
+STAMP = "quazzar.ca-rotation/pool"
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One object and its strategic merge patch. ``hidden``: what else is in that object is a secret."""
+
+    api_version: str
+    kind: str
+    name: str
+    body: Mapping[str, Any]
+
+    @property
+    def hidden(self) -> bool:
+        return self.kind == "Secret"
+
+
+@dataclass(frozen=True)
+class Change:
+    """``value`` and ``before``: of the variable. ``rolls``: the template of the pods is patched, so they are made
+    anew."""
+
+    before: str
+    value: str
+    patches: tuple[Patch, ...]
+
+    @property
+    def rolls(self) -> bool:
+        return any(patch.kind in workload.KINDS for patch in self.patches)
+
+
+@dataclass(frozen=True)
+class Legacy:
+    """Where the certificates of legacy CAs are placed: a key each in the object of this ``kind`` ("ConfigMap" or
+    "Secret") and ``name``. ``mounted``: the container sees them in the directory already."""
+
+    kind: str
+    name: str
+    mounted: bool
+
+
+def legacy(found: Json, box: Json, path: str, kind: str, name: str) -> Legacy:
+    """The object behind ``path`` in the container, else the one that is to come there. An object that is mounted there
+    already is used, whatever its name: two volumes cannot be mounted at one path."""
+    mounted = any(str(m.get("mountPath")).rstrip("/") == path.rstrip("/") for m in box.get("volumeMounts") or ())
+    volume = workload.volume_of(found, box, path) if mounted else None
+    if volume is None:
+        return Legacy(kind, name, mounted=False)
+    if volume.get("configMap"):
+        return Legacy("ConfigMap", str(volume["configMap"].get("name")), mounted=True)
+    if volume.get("secret"):
+        return Legacy("Secret", str(volume["secret"].get("secretName")), mounted=True)
+    raise InputError(
+        f"{workload.title(found)}: expected a ConfigMap or a Secret mounted at {path}, or nothing, found the volume"
+        f" {volume.get('name')} of another kind. Place the legacy CAs as files on it (quazzar_k8s_legacy_source: volume), or"
+        " set quazzar_legacy_ca_dir to a directory of their own."
+    )
+
+
+def change(
+    found: Json,
+    box: Json,
+    variable: str,
+    source: workload.Source,
+    *,
+    add: Sequence[str],
+    remove: Sequence[str],
+    env_source: str,
+    place: Legacy | None,
+) -> Change:
+    """What gives the variable these entries more and these less. Raises InputError with the remedy where it must not be
+    set. ``place``: mounted beside the volume when entries are added; None: they are files on a volume."""
+    refusal = refused(found, box, variable, source, env_source)
+    if refusal:
+        raise InputError(refusal)
+    value = pool.with_entries(source.value, add, remove)
+    mount = None
+    if place is not None and not place.mounted and add:
+        mount = {"kind": place.kind, "name": place.name, "path": add[0].rpartition("/")[0]}
+    if value == source.value and mount is None:
+        return Change(source.value, value, ())
+    api = str(found.get("apiVersion") or "apps/v1")
+    name = str((found.get("metadata") or {}).get("name"))
+    if source.kind not in {"ConfigMap", "Secret"}:
+        body = workload.pool_patch(box, variable, value, mount)
+        return Change(source.value, value, (Patch(api, str(found["kind"]), name, body),))
+    key = "data" if source.kind == "ConfigMap" else "stringData"
+    held = Patch("v1", source.kind, source.name, {key: {source.key: value}})
+    body = _stamped(workload.mount_patch(box, mount), value)
+    return Change(source.value, value, (held, Patch(api, str(found["kind"]), name, body)))
+
+
+def refused(found: Json, box: Json, variable: str, source: workload.Source, env_source: str) -> str:
+    """Why the variable must not be set; empty when it may be."""
+    if env_source == FOLLOW and source.kind in {"ConfigMap", "Secret"}:
+        if not source.immutable:
+            return ""
+        return (
+            f"{workload.title(found)}, container {box.get('name')}: {variable} comes from {source}, which is immutable."
+            f" Nothing was changed. Set {variable} in the env of the container, which comes before."
+        )
+    return workload.refusal_to_follow(found, box, variable, source)
+
+
+def _stamped(body: dict[str, Any], value: str) -> dict[str, Any]:
+    body["spec"]["template"].setdefault("metadata", {})["annotations"] = {STAMP: value or "empty"}
+    return body
+
+
+def restart(found: Json, moment: str) -> Patch:
+    """The patch by which ``kubectl rollout restart`` has every pod made anew."""
+    body = {"spec": {"template": {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": moment}}}}}
+    name = str((found.get("metadata") or {}).get("name"))
+    return Patch(str(found.get("apiVersion") or "apps/v1"), str(found["kind"]), name, body)
+
+
+def manifest(patch: Patch, namespace: str) -> dict[str, Any]:
+    """The patch as an object of its own, as files of a repository hold it."""
+    about = {"name": patch.name, "namespace": namespace}
+    return {"apiVersion": patch.api_version, "kind": patch.kind, "metadata": about, **patch.body}
+
+
+def forms(namespace: str, made: Change, variable: str, box: Json) -> dict[str, Any]:
+    """The same change as a repository may hold it: strategic merge patches, a Kustomization, and values for a chart.
+
+    The Kustomization names a file for each patch. Charts have no common names for such values; the usual ones are taken.
+    """
+    files = {f"{patch.kind.lower()}-{patch.name}.yml": manifest(patch, namespace) for patch in made.patches}
+    values: dict[str, Any] = {}
+    for patch in made.patches:
+        if patch.kind in workload.KINDS:
+            values.update(_values(patch.body["spec"]["template"], made, variable, box))
+        else:
+            values[f"{patch.kind} {patch.name}"] = dict(patch.body)
+    return {"strategic_merge": files, "kustomize": {"patches": [{"path": name} for name in files]}, "helm": values}
+
+
+def _values(template: Json, made: Change, variable: str, box: Json) -> dict[str, Any]:
+    pod = template.get("spec") or {}
+    mine = next((each for each in pod.get("containers") or () if each.get("name") == box.get("name")), {})
+    values: dict[str, Any] = {}
+    if mine.get("env"):
+        # Without an entry: the chart's list of variables has to lose it.
+        values["extraEnv"] = [{"name": variable, "value": made.value}] if made.value else []
+    if pod.get("volumes"):
+        values["extraVolumes"] = pod["volumes"]
+        values["extraVolumeMounts"] = mine["volumeMounts"]
+    notes = (template.get("metadata") or {}).get("annotations")
+    return {**values, "podAnnotations": notes} if notes else values
+
+
+def rights(found: Json, source: workload.Source, options: Json, place: Legacy | None) -> list[tuple[str, str, str]]:
+    """What an account must be allowed for a change of the pool: verb, resource ("group/name") and name of the object,
+    which is empty where a rule cannot name one (a right to create never can)."""
+    kind = str(found.get("kind") or "Deployment").lower()
+    needed = [("patch", f"apps/{kind}s", str((found.get("metadata") or {}).get("name")))]
+    if place is not None:
+        resource = f"{place.kind.lower()}s"
+        needed += [("get", resource, place.name), ("patch", resource, place.name)]
+        needed += [] if place.mounted else [("create", resource, "")]
+    if options.get("env_source") == FOLLOW and source.kind in {"ConfigMap", "Secret"}:
+        needed.append(("patch", f"{source.kind.lower()}s", source.name))
+    return needed
