@@ -144,6 +144,13 @@ class PodFleet(Fleet):
             time.sleep(POLL_SECONDS)
         shutil.rmtree(self.work, ignore_errors=True)
 
+    def keep_vault_password(self, text: str) -> None:
+        """A vault password file as an operator's configuration names it."""
+        path = self.work / "vault-password"
+        path.write_text(text)
+        path.chmod(0o600)
+        self._environment["ANSIBLE_VAULT_PASSWORD_FILE"] = str(path)
+
     # pods
 
     def every_pod(self) -> list[Any]:

@@ -1,0 +1,63 @@
+# Copyright (c) 2026, Quazzar CA Rotation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The whole story on a real cluster: every node keeps its link, whatever happens to the pods."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fleets import digest_of
+
+pytestmark = pytest.mark.kubernetes
+
+NODES = 20
+
+
+def test_the_accident(pod_fleet: Callable[..., Any]) -> None:
+    """World W1, and a controller that can reach nothing but the API server."""
+    made = pod_fleet(NODES, "W1", heartbeat=1, with_ssh=True)
+    made.accident()
+    made.disconnected()
+    with made.behind_api_server():
+        before = made.objects()
+        looked = made.play("drift_report")
+        assert looked.status == 0 and set(looked.states.values()) == {"stranded"}, looked.tail
+        dry = made.play("ca_rotate", "--check", "--diff")
+        assert dry.status == 0 and made.objects() == before, dry.tail
+
+        opened = made.play("grace_open")
+        assert opened.status == 0, opened.tail
+        made.connected()
+        since = time.time()
+        done = made.play("ca_rotate")
+        assert done.status == 0 and done.report["finished"], done.tail
+        assert made.missed(since) == {} and made.pool() == ""
+        proof = {entry["replica"] for entry in done.report["negative_proof"] if entry["after"] == "refused"}
+        assert proof == {f"cp/{pod}" for pod in made.pods()}
+
+        after = made.objects()
+        again = made.play("ca_rotate")
+        assert again.status == 0 and again.report["finished"] and not any(again.changed.values()), again.tail
+        assert made.objects() == after
+
+
+def test_a_planned_rotation(pod_fleet: Callable[..., Any], tmp_path: Path) -> None:
+    made = pod_fleet(NODES, "W2", heartbeat=1)
+    old, since = made.active(), time.time()
+    made.keep_vault_password("right and long enough")
+    backup = {"quazzar_backup_dir": str(tmp_path / "backup"), "quazzar_replaced_ca": digest_of(old)}
+    before = made.objects()
+    dry = made.play("ca_replace", "--check", "--diff", **backup)
+    assert dry.status == 0 and made.objects() == before and made.active() == old, dry.tail
+    done = made.play("ca_replace", **backup)
+    assert done.status == 0 and done.report["finished"], done.tail
+    assert made.active() != old and made.missed(since) == {} and made.pool() == ""
+    after = made.objects()
+    again = made.play("ca_replace", **backup)
+    assert again.status == 0 and not any(again.changed.values()) and made.objects() == after, again.tail
