@@ -7,11 +7,11 @@
 
 """The lock of a run: who holds it, and whether another run may have it.
 
-It is a directory on a host of the Control Panel. In it is one of two directories, C(exclusive) or C(shared), and in
-that one file for each run that holds the lock. The name of the file says what decides, C(<end>.<run id>): so a renewal
-is a rename, and a name that was read is either still there or means nothing any more. What the file holds is for
-people, and for telling whether the process of the run still lives. Times are seconds since the epoch by the clock of
-that host.
+On Kubernetes it is a Lease (lease.py). Elsewhere it is a directory on a host of the Control Panel. In it is one of two
+directories, C(exclusive) or C(shared), and in that one file for each run that holds the lock. The name of the file says
+what decides, C(<end>.<run id>): so a renewal is a rename, and a name that was read is either still there or means
+nothing any more. What the file holds is for people, and for telling whether the process of the run still lives. Times
+are seconds since the epoch by the clock of that host.
 """
 
 from __future__ import annotations
@@ -83,8 +83,12 @@ def moment(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, tz=timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def is_run_id(text: str) -> bool:
+    return bool(re.fullmatch(_RUN_ID, text))
+
+
 def checked_run_id(run_id: str) -> str:
-    if not re.fullmatch(_RUN_ID, run_id):
+    if not is_run_id(run_id):
         raise InputError(
             f"run_id is {run_id!r}, expected up to 64 letters, digits and any of ._:- with a letter or digit in front"
         )
@@ -113,7 +117,7 @@ def parse(kind: str, file: str, text: bytes, *, modified: int, expires_in: int) 
     found = _NAME.match(file)
     if found is None:
         until = min(modified + expires_in, _TIMES[-1])
-        return Holder(kind, file, "", until, f"the file {_shown(f'{kind}/{file}')}, which is no entry of a lock")
+        return Holder(kind, file, "", until, f"the file {shown(f'{kind}/{file}')}, which is no entry of a lock")
     until, run_id = int(found.group(1)), found.group(2)
     said = _mapping(text)
     who = said.get("who")
@@ -122,10 +126,14 @@ def parse(kind: str, file: str, text: bytes, *, modified: int, expires_in: int) 
         name=file,
         run_id=run_id,
         until=until,
-        who=_shown(who if isinstance(who, str) else "") or "a run that left no name",
+        who=who_of(who),
         since=_number(said.get("since")),
-        process=_process(said.get("process")),
+        process=process_of(said.get("process")),
     )
+
+
+def who_of(value: t.Any) -> str:
+    return shown(value if isinstance(value, str) else "") or "a run that left no name"
 
 
 def _mapping(text: bytes) -> dict[str, t.Any]:
@@ -140,7 +148,7 @@ def _number(value: t.Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value in _TIMES else None
 
 
-def _process(value: t.Any) -> Process | None:
+def process_of(value: t.Any) -> Process | None:
     said = value if isinstance(value, dict) else {}
     machine, numbers = said.get("machine"), [_number(said.get(key)) for key in ("user", "pid", "start")]
     user, pid, start = numbers
@@ -149,10 +157,10 @@ def _process(value: t.Any) -> Process | None:
     return Process(machine, user, pid, start)
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """A text that somebody else wrote, fit for a terminal."""
     flat = "".join(char if char.isprintable() else " " for char in text)
-    return " ".join(flat.split())[:_TEXT]
+    return " ".join(flat.split())[:_TEXT].rstrip()
 
 
 def decide(holders: t.Iterable[Holder], run_id: str, kind: str, *, now: int, ended: t.Container[str] = ()) -> Decision:
@@ -170,22 +178,28 @@ def decide(holders: t.Iterable[Holder], run_id: str, kind: str, *, now: int, end
 
 def refusal(blocking: t.Sequence[Holder], host: str, path: str) -> str:
     """Why the lock cannot be had, by whom, and what to do."""
-    until = moment(max(holder.until for holder in blocking))
     # By name: a run that lives renews its lock, and then has another one.
     known = all(holder.run_id for holder in blocking)
     files = [f"{path}/{holder.kind}/{holder.name}" for holder in blocking]
+    removal = shlex.join(["rm", *files] if known else ["rm", "-r", path])
+    return held(blocking, f"{host}: {path}", host, removal)
+
+
+def held(blocking: t.Sequence[Holder], where: str, clock: str, removal: str) -> str:
+    """``clock``: whose times these are. ``removal``: the command that takes away what was read, and nothing newer."""
+    until = moment(max(holder.until for holder in blocking))
     return (
-        f"{host}: {path}: another run holds the lock: {'; '.join(holder.line() for holder in blocking)}."
-        f" Let it finish and run again; if it is dead, its lock expires by itself at {until} (the clock of {host}), or"
-        f" remove it there at once: {shlex.join(['rm', *files] if known else ['rm', '-r', path])}"
+        f"{where}: another run holds the lock: {'; '.join(holder.line() for holder in blocking)}."
+        f" Let it finish and run again; if it is dead, its lock expires by itself at {until} (the clock of {clock}), or"
+        f" remove it there at once: {removal}"
     )
 
 
-def loss(run_id: str, host: str, path: str, blocking: t.Sequence[Holder]) -> str:
+def loss(run_id: str, where: str, blocking: t.Sequence[Holder]) -> str:
     """The lock was there, and is not any more."""
     now = f" It is held by {'; '.join(holder.line() for holder in blocking)}." if blocking else ""
     return (
-        f"{host}: {path}: run {run_id} holds the lock no more: it expired and was taken over, or somebody removed it."
+        f"{where}: run {run_id} holds the lock no more: it expired and was taken over, or somebody removed it."
         f"{now} What was done so far stays; run the same playbook again when no other run is at work"
     )
 

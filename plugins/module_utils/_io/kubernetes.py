@@ -58,6 +58,7 @@ _ENVIRONMENT = {
 _FALSE = ("0", "false", "no", "off")
 _FORBIDDEN, _NOT_FOUND, _UNAUTHORIZED, _CONFLICT = 403, 404, 401, 409
 REQUEST_TIMEOUT = 30
+_LEASES = "coordination.k8s.io/leases"
 
 
 class Cluster:
@@ -77,6 +78,7 @@ class Cluster:
         self._core = kubernetes.client.CoreV1Api(self._api)
         self._apps = kubernetes.client.AppsV1Api(self._api)
         self._authorization = kubernetes.client.AuthorizationV1Api(self._api)
+        self._coordination = kubernetes.client.CoordinationV1Api(self._api)
 
     def _asked(self, verb: str, resource: str, call: t.Callable[..., t.Any], *words: t.Any, **more: t.Any) -> t.Any:
         """What the API answers, as plain data. Raises HostError or Unreachable that says what to do."""
@@ -186,6 +188,41 @@ class Cluster:
             with contextlib.suppress(_Gone):
                 read[name] = self._one("persistentvolumeclaims", call, name, "PersistentVolumeClaim")
         return read
+
+    @property
+    def address(self) -> str:
+        return str(self._configuration.host)
+
+    def lease(self, name: str) -> Json | None:
+        """The Lease, None when there is none of that name."""
+        try:
+            read: Json = self._asked("get", _LEASES, self._coordination.read_namespaced_lease, name, self.namespace)
+        except HostError as error:
+            if f"answered {_NOT_FOUND}" in str(error):
+                return None
+            raise
+        return read
+
+    def write_lease(self, lease: Json) -> bool:
+        """Replace the Lease whose resourceVersion this has, or create it where it has none. False, with nothing
+        changed, when somebody else was quicker."""
+        about = lease["metadata"]
+        create = "resourceVersion" not in about
+        words = (self.namespace, lease) if create else (about["name"], self.namespace, lease)
+        call = self._coordination.create_namespaced_lease if create else self._coordination.replace_namespaced_lease
+        try:
+            self._asked("create" if create else "update", _LEASES, call, *words)
+        except HostError as error:
+            said = str(error)
+            if create and f"answered {_NOT_FOUND}" in said:
+                raise InputError(
+                    f"{self.address}: expected the namespace {self.namespace}, found none of that name. Correct"
+                    " quazzar_k8s_namespace."
+                ) from None
+            if f"answered {_CONFLICT}" in said or f"answered {_NOT_FOUND}" in said:
+                return False
+            raise
+        return True
 
     def log(self, pod: str, box: str, limit: int, *, previous: bool = False) -> str:
         """The log of a live pod. A container that has been restarted begins another one; ``previous`` is the one before.

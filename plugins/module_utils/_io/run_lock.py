@@ -20,18 +20,16 @@ Every change comes down to one rename or one rmdir, which the host does wholly o
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import typing as t
 
 from .._core import run_lock
 from .._core.errors import HostError
-from .._core.run_lock import Decision, Holder
-from . import controller
+from .._core.run_lock import Holder
+from . import controller, lock
 from .files import checked_path
 from .host import Answer, Host
-
-# So often another run may be quicker. Each time that one gets on, so more means that something else is wrong.
-ATTEMPTS = 10
 
 # Others may rename what is looked at between two tests, so something is odd only when a test says what it is.
 _READ = r"""
@@ -119,50 +117,40 @@ qz_put done 1
 """
 
 
-class Found(t.NamedTuple):
-    """What a look at the lock has shown."""
-
-    now: int
+@dataclasses.dataclass(frozen=True)
+class Found(lock.Found):
     has_parent: bool
-    holders: tuple[Holder, ...]
-    decision: Decision
 
 
-class RunLock:
+class RunLock(lock.Lock[Found]):
     """The lock at a path of a host, for one run."""
 
+    hindrance = "permission denied, read-only, or other runs change it all the time"
+
     def __init__(self, host: Host, options: t.Mapping[str, t.Any]) -> None:
+        super().__init__(checked_path(options["path"], "path"), options["kind"], options)
         self._host = host
-        self.path = checked_path(options["path"], "path")
-        self._run_id = run_lock.checked_run_id(options["run_id"])
-        self._kind = options["kind"]
-        self._expires_in = options["expires_in"]
-        self._who = options["who"]
-        run_lock.checked_end(0, self._expires_in)
 
     @property
-    def _where(self) -> str:
+    def where(self) -> str:
         return f"{self._host.name}: {self.path}"
 
     def look(self) -> Found:
-        """Who holds it. Raises HostError for what is at the path and is no lock: that stays untouched, however old."""
         answer = self._host.run(_READ, {"o_path": self.path, "o_max": str(run_lock.MAX_ENTRY)})
         state, foreign = answer.text("state"), answer.text("foreign")
         if state:
-            raise HostError(f"{self._where}: {state}; nothing was changed there")
+            raise HostError(f"{self.where}: {state}; nothing was changed there")
         if foreign:
             raise HostError(
-                f"{self._where}: expected a directory of its own for the lock, found {foreign!r} in it, which this"
+                f"{self.where}: expected a directory of its own for the lock, found {foreign!r} in it, which this"
                 " collection has not put there; nothing was changed there. Name another directory, or see what that is"
                 " and move it away"
             )
         now = answer.number("now")
         if now is None:
-            raise HostError(f"{self._where}: the clock of the host could not be read (date +%s)")
+            raise HostError(f"{self.where}: the clock of the host could not be read (date +%s)")
         holders = tuple(self._holders(answer, now))
-        ended = [holder.name for holder in holders if holder.process and controller.has_ended(holder.process)]
-        has_parent = answer.text("parent") == "1"
-        return Found(now, has_parent, holders, run_lock.decide(holders, self._run_id, self._kind, now=now, ended=ended))
+        return Found(now, holders, self._decide(holders, now), has_parent=answer.text("parent") == "1")
 
     def _holders(self, answer: Answer, now: int) -> t.Iterator[Holder]:
         number = 1
@@ -177,53 +165,37 @@ class RunLock:
             number += 1
 
     def refusal(self, found: Found, *, renew: bool) -> str:
-        """Why this run cannot have the lock; empty when it can. Raises HostError where there is no place for it."""
         if not found.has_parent:
             raise HostError(
-                f"{self._where}: its directory does not exist, or cannot be seen; create it, or correct the path"
+                f"{self.where}: its directory does not exist, or cannot be seen; create it, or correct the path"
             )
-        if renew and found.decision.mine is None:
-            return run_lock.loss(self._run_id, self._host.name, self.path, found.decision.blocking)
-        if found.decision.blocking:
-            return run_lock.refusal(found.decision.blocking, self._host.name, self.path)
-        return ""
+        return super().refusal(found, renew=renew)
 
-    def until(self, found: Found) -> int:
-        return run_lock.checked_end(found.now, self._expires_in)
-
-    def take(self, *, renew: bool) -> Found:
-        """Take it or renew it. What is returned was true right before; with a refusal in it, nothing was changed."""
-        for _turn in range(ATTEMPTS):
-            found = self.look()
-            if self.refusal(found, renew=renew) or self._changed(found):
-                return found
-        raise HostError(
-            f"{self._where}: could not be changed: permission denied, read-only, or other runs change it all the time"
-        )
+    def _held(self, found: Found) -> str:
+        return run_lock.refusal(found.decision.blocking, self._host.name, self.path)
 
     def _changed(self, found: Found) -> bool:
         mine = found.decision.mine
-        text = run_lock.content(self._run_id, self._who or controller.who(), found.now, controller.process())
+        text = run_lock.content(self.run_id, self.who(), found.now, controller.process())
         variables = {
             "o_path": self.path,
-            "o_kind": self._kind,
+            "o_kind": self.kind,
             "o_from": mine.kind if mine else "",
             "o_old": mine.name if mine else "",
-            "o_new": run_lock.name(self.until(found), self._run_id),
+            "o_new": run_lock.name(self.until(found), self.run_id),
             "o_text": text,
             "o_size": str(len(text.encode("utf-8", "surrogateescape"))),
         }
         answer = self._host.run(_with(found.decision.over, _CHANGE), variables)
         if answer.text("why"):
-            raise HostError(f"{self._where}: {answer.text('why')}")
+            raise HostError(f"{self.where}: {answer.text('why')}")
         return answer.text("done") == "1"
 
     def release(self) -> None:
-        """Let go of what this run holds, and of nothing else."""
-        own = [holder for holder in self.look().holders if holder.run_id == self._run_id]
+        own = [holder for holder in self.look().holders if holder.run_id == self.run_id]
         answer = self._host.run(_with(own, _RELEASE), {"o_path": self.path})
         if answer.text("done") != "1":
-            raise HostError(f"{self._where}: {answer.text('why') or answer.stderr.strip() or 'not removed'}")
+            raise HostError(f"{self.where}: {answer.text('why') or answer.stderr.strip() or 'not removed'}")
 
 
 def _with(holders: t.Iterable[Holder], body: str) -> str:

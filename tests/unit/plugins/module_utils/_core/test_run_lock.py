@@ -189,7 +189,7 @@ def test_a_refusal_names_the_first_run_and_the_way_out() -> None:
 
 
 def test_a_loss_says_who_has_it_now() -> None:
-    assert "removed it. What was done" in run_lock.loss("me", "cp1", "/x", [])
+    assert "removed it. What was done" in run_lock.loss("me", "cp1: /x", [])
     assert "It is held by other of somebody (run other, exclusive, " in run_lock.loss(
-        "me", "cp1", "/x", [holder("other")]
+        "me", "cp1: /x", [holder("other")]
     )

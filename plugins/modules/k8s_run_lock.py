@@ -1,0 +1,186 @@
+#!/usr/bin/python
+# Copyright (c) 2026, Quazzar CA Rotation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: k8s_run_lock
+short_description: Hold the lock of a run in a Lease of Kubernetes
+version_added: 1.0.0
+author:
+  - Quazzar CA Rotation contributors (@quazzar)
+description:
+  - >-
+    Takes, renews or lets go of a lock, so that two runs do not change the same Control Panel at once. The lock is the Lease
+    (C(coordination.k8s.io/v1)) V(WORKLOAD-ca-rotation) in the namespace of the Control Panel's workload. It does what
+    M(quazzar.ca_rotation.run_lock) does on a host.
+  - >-
+    A lock is exclusive, or shared with other runs that want it shared. It expires unless it is renewed, so that a run which died
+    stops nobody for ever. The Lease is written only as it was read (by its C(resourceVersion)), so of several runs that want the lock
+    at the same time exactly one gets it.
+  - >-
+    The API server has no clock that counts here: a run writes times by the clock of its own controller (UTC), and others judge them by
+    theirs. Let the clocks of controllers agree to much less than O(expires_in).
+  - >-
+    The lock of a run whose process has ended on the same controller is taken over at once. That is told by the process id, its start,
+    the user, the boot of the kernel and the namespace of process ids, so it takes a controller with C(/proc) (Linux). The process is
+    the C(ansible-playbook) that took the lock first; on that controller the lock does not outlive it.
+  - >-
+    Who holds the lock is in the annotation C(quazzar.ca-rotation/holders), as JSON, and for people in the fields of the Lease. Whoever lets
+    go last leaves the Lease behind with nobody in it.
+  - >-
+    A lock is a hint that saves time. Nothing in this collection relies on it to be safe.
+notes:
+  - >-
+    The account needs the verbs C(get), C(create) and C(update) on C(leases) of the API group C(coordination.k8s.io) in the namespace. Where
+    the Lease is there already C(create) is not needed. With check mode C(get) is enough.
+  - >-
+    A Lease of that name that has a holder and not the annotation belongs to somebody else: the module fails and touches nothing.
+  - >-
+    Without O(kubeconfig) and O(context) the API server is found by the environment variables E(K8S_AUTH_HOST), E(K8S_AUTH_API_KEY),
+    E(K8S_AUTH_SSL_CA_CERT), E(K8S_AUTH_VERIFY_SSL), E(K8S_AUTH_KUBECONFIG) and E(K8S_AUTH_CONTEXT), then, in a pod, by its own service
+    account, and then by the kubeconfig that C(kubectl) would use.
+seealso:
+  - module: quazzar.ca_rotation.run_lock
+extends_documentation_fragment:
+  - quazzar.ca_rotation.attributes
+  - quazzar.ca_rotation.attributes.changing_module
+  - quazzar.ca_rotation.attributes.controller
+  - quazzar.ca_rotation.attributes.actiongroup
+requirements:
+  - kubernetes (on the controller)
+options:
+  namespace:
+    description: Namespace of the workload, and of the Lease.
+    type: str
+    required: true
+  workload:
+    description: Name of the workload. It begins the name of the Lease.
+    type: str
+    required: true
+  kind:
+    description: Kind of the workload. The lock is the same for both.
+    type: str
+    choices: [Deployment, StatefulSet]
+    default: Deployment
+  kubeconfig:
+    description: Path of a kubeconfig file on the controller.
+    type: path
+  context:
+    description: Context in the kubeconfig. The default is its current one.
+    type: str
+  run_id:
+    description:
+      - Name of the run, up to 64 letters, digits and any of C(._:-). Each run needs another one.
+      - Whoever uses the same name is the same run.
+    type: str
+    required: true
+  state:
+    description:
+      - V(present) takes the lock, or renews it when the run holds it already.
+      - V(renewed) renews it, and fails when the run holds it no more.
+      - V(absent) lets go of it. What other runs hold is never touched.
+      - To renew alone is not reported as a change.
+    type: str
+    choices: [present, renewed, absent]
+    default: present
+  lock_kind:
+    description:
+      - V(exclusive) can be had while no other run holds the lock, V(shared) while no other run holds it exclusively.
+      - A lock that the run holds already becomes one of this kind, by the same write that shows nobody else in it.
+    type: str
+    choices: [exclusive, shared]
+    default: exclusive
+  expires_in:
+    description: Seconds from now after which other runs may take the lock.
+    type: int
+    default: 1800
+  who:
+    description: What other runs are told of this one. By default the playbook, the user and the controller.
+    type: str
+    default: ""
+  tolerate:
+    description: Return a failure, a refusal or an unreachable API server too, as RV(error) instead of failing.
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+- name: Take the lock
+  quazzar.ca_rotation.k8s_run_lock:
+    namespace: quazzar
+    workload: quazzar-cc
+    run_id: 20260504T093000Z-17
+
+- name: Renew it between two steps, and have it alone from now on
+  quazzar.ca_rotation.k8s_run_lock:
+    namespace: quazzar
+    workload: quazzar-cc
+    run_id: 20260504T093000Z-17
+    lock_kind: exclusive
+    state: renewed
+
+- name: Let go of it
+  quazzar.ca_rotation.k8s_run_lock:
+    namespace: quazzar
+    workload: quazzar-cc
+    run_id: 20260504T093000Z-17
+    state: absent
+"""
+
+RETURN = r"""
+path:
+  description: Namespace and name of the Lease.
+  returned: success
+  type: str
+  sample: quazzar/quazzar-cc-ca-rotation
+until:
+  description: When the lock of this run expires, by the clock of this controller. Empty when it holds none.
+  returned: success
+  type: str
+  sample: "2026-05-04T10:00:00Z"
+holders:
+  description: The other runs whose entries were found, expired ones too. A dictionary for each.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    run_id:
+      description: Name of the run.
+      type: str
+      sample: 20260504T091500Z-4
+    kind:
+      description: V(exclusive) or V(shared).
+      type: str
+      sample: exclusive
+    who:
+      description: What that run says of itself.
+      type: str
+      sample: quazzar.ca_rotation.ca_rotate by alice on control01
+    since:
+      description: When it took the lock, by the clock of its controller. Empty when unknown.
+      type: str
+      sample: "2026-05-04T09:15:00Z"
+    until:
+      description: When its lock expires, by the clock of its controller.
+      type: str
+      sample: "2026-05-04T09:45:00Z"
+taken_over:
+  description: Locks of other runs that were taken over now, with the reason, one sentence each.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+reachable:
+  description: Whether the API server could be reached.
+  returned: success
+  type: bool
+  sample: true
+error:
+  description: Why the lock cannot be had (with O(tolerate=true)), else empty.
+  returned: success
+  type: str
+  sample: ''
+"""
