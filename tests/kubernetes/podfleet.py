@@ -176,6 +176,17 @@ class PodFleet(Fleet):
             body=body, name=made["metadata"]["name"], namespace=self.namespace, content_type=STRATEGIC
         )
 
+    def apply(self, item: dict[str, Any]) -> None:
+        """What a repository's controller does with a patch or an object: create it, or merge it into what is there."""
+        about = {"name": item["metadata"]["name"], "namespace": self.namespace}
+        resource = self.cluster.resource(item)
+        try:
+            resource.patch(body=item, content_type=STRATEGIC, **about)
+        except client.ApiException as error:
+            if error.status != 404:
+                raise
+            self.cluster.create(item)
+
     def patch_container(self, *, template: Mapping[str, Any] | None = None, **fields: Any) -> None:
         """The same for the CP's container; ``template`` goes into the pod's spec beside it."""
         spec = {"containers": [{"name": CONTAINER, **fields}], **(template or {})}
