@@ -435,13 +435,14 @@ def test_nobody_joins_what_has_become_exclusive(place: Place, monkeypatch: pytes
 
 
 def test_a_release_takes_what_is_its_own_whatever_happens_meanwhile(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: Place, monkeypatch: pytest.MonkeyPatch, later: Callable[..., None]
 ) -> None:
     place.takes("me", "shared")
     between(monkeypatch, lambda: place.takes("other", "shared"))
     place.takes("me", free=True)
     assert place.holders() == [("shared", "other")]
     untouched = place.version()
+    later(HOUR)
     place.takes("nobody", free=True)
     assert place.version() == untouched
 
@@ -486,15 +487,14 @@ PLAY = """
   vars:
     quazzar_cp_hosts: [panel]
     quazzar_lock_expires_in: 600
-    controlplane_lock_kind: shared
-    __fleet_evidence_run: {id: run-17}
+    controlplane_lock_kind: exclusive
   tasks:
     - ansible.builtin.set_fact:
         __fleet_evidence_run: {id: run-17}
     - ansible.builtin.include_tasks: LOCK
       vars: {controlplane_lock_state: present}
     - ansible.builtin.include_tasks: LOCK
-      vars: {controlplane_lock_state: renewed, controlplane_lock_kind: exclusive}
+      vars: {controlplane_lock_state: renewed, controlplane_lock_kind: shared}
     - ansible.builtin.debug: {var: __controlplane_lock}
 """
 
@@ -521,4 +521,4 @@ def test_the_task_of_the_role(place: Place, ansible_environment: dict[str, str],
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "changed=0" in done.stdout and f'"path": "{place.path}"' in done.stdout
-    assert place.holders() == [("exclusive", "run-17")], done.stdout
+    assert place.holders() == [("shared", "run-17")], done.stdout

@@ -205,22 +205,22 @@ class Cluster:
 
     def write_lease(self, lease: Json) -> bool:
         """Replace the Lease whose resourceVersion this has, or create it where it has none. False, with nothing
-        changed, when somebody else was quicker."""
-        about = lease["metadata"]
-        create = "resourceVersion" not in about
-        words = (self.namespace, lease) if create else (about["name"], self.namespace, lease)
-        call = self._coordination.create_namespaced_lease if create else self._coordination.replace_namespaced_lease
+        changed, when somebody else was quicker. (One that was deleted meanwhile is a conflict too: a PUT may create a
+        Lease, but none with a resourceVersion.)"""
+        about, api = lease["metadata"], self._coordination
         try:
-            self._asked("create" if create else "update", _LEASES, call, *words)
+            if "resourceVersion" in about:
+                self._asked("update", _LEASES, api.replace_namespaced_lease, about["name"], self.namespace, lease)
+            else:
+                self._asked("create", _LEASES, api.create_namespaced_lease, self.namespace, lease)
         except HostError as error:
-            said = str(error)
-            if create and f"answered {_NOT_FOUND}" in said:
+            if f"answered {_CONFLICT}" in str(error):
+                return False
+            if f"answered {_NOT_FOUND}" in str(error):
                 raise InputError(
                     f"{self.address}: expected the namespace {self.namespace}, found none of that name. Correct"
                     " quazzar_k8s_namespace."
                 ) from None
-            if f"answered {_CONFLICT}" in said or f"answered {_NOT_FOUND}" in said:
-                return False
             raise
         return True
 

@@ -120,6 +120,7 @@ def test_half_a_process_is_none(process: t.Any) -> None:
 
 def test_a_terminal_cannot_be_steered() -> None:
     assert parse("17.a", json.dumps({"who": "a\x1b[2Jb\r\nc\u202e"}).encode()).who == "a [2Jb c"
+    assert run_lock.shown("a" * 199 + " b") == "a" * 199
 
 
 @pytest.mark.parametrize("run_id", ["", " a", "a/b", ".a", "a" * 65, "a\n", "\u00e4"])
