@@ -15,7 +15,7 @@ from typing import Any
 
 from .._core import workload
 from .._core.errors import HostError, RotationError
-from . import kubernetes, logs, replica
+from . import kubernetes, logs, replica, workload_guards
 
 #: The options of cp_info that make sense in a pod.
 _OF_A_REPLICA = (
@@ -45,6 +45,8 @@ def gather(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         told = "; ".join(f"{pod.name}: {pod.why}" for pod in pods) or "it has no pod"
         gone = HostError(f"{workload.title(found)}: expected a live pod, found none ({told})")
         replicas = [replica.not_read(name, {**options, "name": "no live pod", "address": ""}, gone)]
+    claims = cluster.claims(found)
+    guards = workload_guards.gather(cluster, found, box, options, claims=claims, objects=objects, replicas=replicas)
     return {
         "workload": {
             "title": workload.title(found),
@@ -56,7 +58,8 @@ def gather(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
             "rolled_out": rolled.done,
             "rollout": rolled.reason,
             "rollout_failed": rolled.failed,
-            "stalls": list(workload.stalls(found, cluster.claims(found))),
+            "stalls": list(workload.stalls(found, claims)),
+            **guards,
         },
         "replicas": replicas,
     }
