@@ -112,10 +112,9 @@ def test_a_volume_that_is_kept_and_one_that_is_not(
         forbidden = looked_at(made.namespace)
     [claim] = forbidden["workload"]["storage"]["claims"]
     assert (claim["phase"], claim["reclaim_policy"]) == ("Bound", "")
-    assert claim["volume_error"].endswith(
-        'the API forbids get persistentvolumes. The ClusterRole of this account needs the rule {apiGroups: [""],'
-        ' resources: ["persistentvolumes"], verbs: ["get"]}; docs/kubernetes.md has it whole'
-    )
+    rule = '{apiGroups: [""], resources: ["persistentvolumes"], verbs: ["get"]}'
+    assert rule in claim["volume_error"] and "ClusterRole" in claim["volume_error"]
+    assert made.namespace not in claim["volume_error"], "it is in none"
     found = rules(forbidden)
     assert [verdict for verdict, _words in found["reclaim-policy"]] == ["unknown"]
     assert [verdict for rule in ("claim-bound", "access-mode") for verdict, _words in found[rule]] == ["pass", "pass"]
@@ -136,11 +135,11 @@ def faulty(cluster: Cluster) -> Iterator[str]:
     namespace = f"quazzar-{secrets.token_hex(4)}"
     about = {"name": "quazzar-cc", "namespace": namespace}
     box = {"image": cluster.image, "imagePullPolicy": "Never"}
-    settings = [{"configMapRef": {"name": "settings"}}]
+    settings, migration = [[{"configMapRef": {"name": name}}] for name in ("settings", "migration")]
     labels = {"app": "faulty"}
     pod = {
         "terminationGracePeriodSeconds": 1,
-        "initContainers": [{**box, "name": "migrate", "command": ["true"], "envFrom": settings}],
+        "initContainers": [{**box, "name": "migrate", "command": ["true"], "envFrom": migration}],
         "containers": [
             {
                 **box, "name": CONTAINER, "command": IDLE, "envFrom": settings,
@@ -166,10 +165,13 @@ def faulty(cluster: Cluster) -> Iterator[str]:
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}},
         {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": namespace}, "spec": volume},
         {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {**about, "name": "data"}, "spec": claim},
-        {
-            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {**about, "name": "settings"},
-            "data": {VARIABLE: "true"},
-        },
+        *(
+            {
+                "apiVersion": "v1", "kind": "ConfigMap", "metadata": {**about, "name": name},
+                "data": {VARIABLE: "true"},
+            }
+            for name in ("settings", "migration")
+        ),
         {
             "apiVersion": "apps/v1", "kind": "Deployment", "metadata": about,
             "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": template},
@@ -204,7 +206,7 @@ def test_a_workload_with_every_fault(cluster: Cluster, faulty: str) -> None:
     assert found["auto-ca-gen"] == [
         ("pass", f"cp/{pod['name']}: it is unset, or not true"),
         ("fail", "cp: init container migrate: CC_ALLOW_AUTO_CA_GEN is true, from the key"
-         f" {VARIABLE} of the ConfigMap settings (envFrom)"),
+         f" {VARIABLE} of the ConfigMap migration (envFrom)"),
         ("fail", f"cp: container {CONTAINER}: {VARIABLE} is true, from {source}, which another source hides for now"),
     ]  # fmt: skip
     assert [verdict for verdict, _words in found["access-mode"]] == ["fail"]

@@ -119,11 +119,12 @@ def _storage(name: str, result: Json) -> Storage:
 def _workload(host: str, found: Json) -> Workload:
     shapes.check(found, _WORKLOAD, f"the workload of {host}")
     storage = found.get("storage") or {}
-    # Without a list of its sources it is not a workload without one: nobody has looked.
-    unread = "" if found.get("auto_ca_gen") is not None else "its objects were not read"
+    # Without a list of its sources it is not a workload without one: nobody has looked. What else could not be read of
+    # it is no matter here.
+    unread = found.get("error") or "its objects were not read"
     return Workload(
         title=found.get("title") or "",
-        error=found.get("error") or unread,
+        error=unread if found.get("auto_ca_gen") is None else "",
         replicas=found.get("replicas") or 0,
         path=storage.get("path") or "",
         kind=storage.get("kind") or "",

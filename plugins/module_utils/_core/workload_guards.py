@@ -68,6 +68,13 @@ def _kind(found: Json, name: str) -> str:
     return next((str(key) for key in volume if key != "name"), NO_VOLUME)
 
 
+def shared_claims(found: Json) -> tuple[str, ...]:
+    """The claims that every pod mounts."""
+    volumes = (((found.get("spec") or {}).get("template") or {}).get("spec") or {}).get("volumes") or ()
+    names = [str(each[CLAIM].get("claimName")) for each in volumes if each.get(CLAIM)]
+    return tuple(dict.fromkeys(names))
+
+
 def _templates(found: Json) -> dict[str, Json]:
     made = (found.get("spec") or {}).get("volumeClaimTemplates") or ()
     return {str((each.get("metadata") or {}).get("name")): each for each in made}
@@ -106,7 +113,7 @@ def claim(name: str, found: Json | None, volume: Json | None, error: str, volume
 def conflicts(found: Json, claims: Mapping[str, Json], certs: Json) -> tuple[str, ...]:
     """Why the number of replicas and the strategy do not fit the claims, one sentence each.
 
-    ``claims``: those that every pod mounts, by name. ``certs``: what place() returned.
+    ``claims``: shared_claims(), as far as they are there, by name. ``certs``: what place() returned.
     """
     count, without = replicas(found), workload.stalls(found, {})
     said = [each for each in workload.stalls(found, claims) if each not in without]
@@ -143,7 +150,8 @@ def flags(
 ) -> list[dict[str, Any]]:
     """Every source of a switch in every container, those that another one hides too.
 
-    ``objects`` and ``errors``: the ConfigMaps and Secrets that the containers refer to, or why one cannot be read.
+    ``objects`` and ``errors``: the ConfigMaps and Secrets that the containers refer to, or why one cannot be read. One
+    that cannot be read and is hidden is left out: nobody should have to be allowed to read a Secret for that.
     ``on`` is None when the value is not known. ``hidden``: another source of the container comes before this one.
     """
     return [flag for box, init in boxes(found) for flag in _of_box(box, variable, objects, errors, init=init)]
@@ -163,9 +171,12 @@ def _of_box(
         refers = workload.references(one, [variable])
         error = next((errors[pair] for pair in refers if pair in errors), "")
         source = workload.source(one, variable, objects)
-        if source.kind == "absent" and not error:
+        # What cannot be read may or may not have the variable, so it hides nothing.
+        hidden = any(not each["error"] for each in said)
+        if hidden if error else source.kind == "absent":
             continue
-        known = source.kind != "field" and not error
+        # The kubelet puts the value of another variable in the place of $(NAME).
+        known = not error and source.kind != "field" and not (source.kind == "value" and "$(" in source.value)
         where = f"the {refers[0][0]} {refers[0][1]}" if error else str(source)
         said.append(
             {
@@ -173,12 +184,18 @@ def _of_box(
                 "init": init,
                 "source": where,
                 "on": pool.is_true(source.value) if known else None,
-                # What cannot be read may or may not have the variable, so it hides nothing.
-                "hidden": any(not each["error"] for each in said),
+                "hidden": hidden,
                 "error": error,
             }
         )
     return said
+
+
+def references(found: Json, variable: str) -> tuple[tuple[str, str], ...]:
+    """Kind and name of each object that the variable may come from in any container, or would if another source were
+    gone."""
+    ones = [one for box, _init in boxes(found) for one in _apart(box)]
+    return tuple(dict.fromkeys(pair for one in ones for pair in workload.references(one, [variable])))
 
 
 def _apart(box: Json) -> Sequence[dict[str, Any]]:

@@ -45,8 +45,6 @@ def gather(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         told = "; ".join(f"{pod.name}: {pod.why}" for pod in pods) or "it has no pod"
         gone = HostError(f"{workload.title(found)}: expected a live pod, found none ({told})")
         replicas = [replica.not_read(name, {**options, "name": "no live pod", "address": ""}, gone)]
-    claims = cluster.claims(found)
-    guards = workload_guards.gather(cluster, found, box, options, claims=claims, objects=objects, replicas=replicas)
     return {
         "workload": {
             "title": workload.title(found),
@@ -58,8 +56,8 @@ def gather(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
             "rolled_out": rolled.done,
             "rollout": rolled.reason,
             "rollout_failed": rolled.failed,
-            "stalls": list(workload.stalls(found, claims)),
-            **guards,
+            "stalls": list(workload.stalls(found, cluster.claims(found))),
+            **workload_guards.gather(cluster, found, box, options, replicas),
         },
         "replicas": replicas,
     }

@@ -12,11 +12,11 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Iterable, Mapping
 
-from .._core import workload, workload_guards
+from .._core import workload_guards
 from .._core.errors import HostError, Unreachable
 from .kubernetes import Cluster, Json
 
-Pair = tuple[str, str]
+Claims = dict[str, tuple[Json | None, str]]
 
 
 def gather(
@@ -24,16 +24,12 @@ def gather(
     found: Json,
     box: Mapping[str, t.Any],
     options: Mapping[str, t.Any],
-    *,
-    claims: Mapping[str, Json],
-    objects: Mapping[Pair, Json],
     replicas: Iterable[Mapping[str, t.Any]],
 ) -> dict[str, t.Any]:
-    """-> storage, auto_ca_gen. ``claims``, ``objects`` and ``replicas`` are what was read of the workload already."""
-    mounts = [str(each["storage"]["mount"]) for each in replicas]
+    """-> storage, auto_ca_gen. ``replicas``: what was seen in the pods."""
     return {
-        "storage": _storage(cluster, found, box, str(options["certs_dir"] or ""), claims, mounts),
-        "auto_ca_gen": _flags(cluster, found, str(options["auto_ca_gen_variable"]), objects),
+        "storage": _storage(cluster, found, box, str(options["certs_dir"] or ""), replicas),
+        "auto_ca_gen": _flags(cluster, found, str(options["auto_ca_gen_variable"])),
     }
 
 
@@ -42,44 +38,45 @@ def _storage(
     found: Json,
     box: Mapping[str, t.Any],
     certs_dir: str,
-    claims: Mapping[str, Json],
-    mounts: list[str],
+    replicas: Iterable[Mapping[str, t.Any]],
 ) -> dict[str, t.Any] | None:
     if not certs_dir:
         return None
-    place = workload_guards.place(found, box, certs_dir, mounts)
+    seen = [str(each["storage"]["mount"]) for each in replicas]
+    place = workload_guards.place(found, box, certs_dir, seen)
+    shared, mine = workload_guards.shared_claims(found), workload_guards.claim_names(found, place["volume"])
+    claims: Claims = {name: _tried(cluster.claim, name) for name in dict.fromkeys((*shared, *mine))}
+    there = {name: claims[name][0] for name in shared}
     return {
         **place,
-        "claims": [_claim(cluster, name, claims) for name in workload_guards.claim_names(found, place["volume"])],
-        "conflicts": list(workload_guards.conflicts(found, claims, place)),
+        "claims": [_claim(cluster, name, *claims[name]) for name in mine],
+        "conflicts": list(
+            workload_guards.conflicts(found, {name: claim for name, claim in there.items() if claim}, place)
+        ),
     }
 
 
-def _claim(cluster: Cluster, name: str, claims: Mapping[str, Json]) -> dict[str, t.Any]:
-    claim, error = (claims[name], "") if name in claims else _tried(lambda: cluster.claim(name))
+def _claim(cluster: Cluster, name: str, claim: Json | None, error: str) -> dict[str, t.Any]:
     bound = str(((claim or {}).get("spec") or {}).get("volumeName") or "")
-    volume, volume_error = _tried(lambda: cluster.volume(bound)) if bound else (None, "")
+    volume, volume_error = _tried(cluster.volume, bound) if bound else (None, "")
     return workload_guards.claim(name, claim, volume, error, volume_error)
 
 
-def _flags(cluster: Cluster, found: Json, variable: str, objects: Mapping[Pair, Json]) -> list[dict[str, t.Any]]:
-    """Most containers refer to what was read for the CP's own; only the rest is asked for, one by one."""
-    known, errors = dict(objects), {}
-    for box, _init in workload_guards.boxes(found):
-        for pair in workload.references(box, [variable]):
-            if pair in known or pair in errors:
-                continue
-            read, error = _tried(lambda pair=pair: cluster.objects([pair]))  # type: ignore[misc]
-            known.update(read or {})
-            if error:
-                errors[pair] = error
+def _flags(cluster: Cluster, found: Json, variable: str) -> list[dict[str, t.Any]]:
+    known: dict[tuple[str, str], Json] = {}
+    errors: dict[tuple[str, str], str] = {}
+    for pair in workload_guards.references(found, variable):
+        read, error = _tried(cluster.objects, [pair])
+        known.update(read or {})
+        if error:
+            errors[pair] = error
     return workload_guards.flags(found, variable, known, errors)
 
 
-def _tried(call: t.Callable[[], t.Any]) -> tuple[t.Any, str]:
+def _tried(call: t.Callable[[t.Any], t.Any], wanted: t.Any) -> tuple[t.Any, str]:
     """What was read, or why it may not be."""
     try:
-        return call(), ""
+        return call(wanted), ""
     except Unreachable:
         raise
     except HostError as error:

@@ -143,7 +143,7 @@ def test_a_workload() -> None:
 
 @pytest.mark.parametrize(
     ("found", "error"),
-    [({}, "its objects were not read"), ({"error": "no"}, "no"), ({"storage": None, "auto_ca_gen": []}, "")],
+    [({}, "its objects were not read"), ({"error": "no"}, "no"), ({"error": "no", "auto_ca_gen": []}, "")],
 )
 def test_a_workload_that_was_not_read(found: dict[str, t.Any], error: str) -> None:
     assert read(workload=found).workloads == {"cp1": Workload(error=error)}

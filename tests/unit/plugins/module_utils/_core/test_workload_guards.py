@@ -87,6 +87,13 @@ def test_the_claims_behind_a_volume() -> None:
     assert workload_guards.claim_names(several, "certs") == ("certs-cc-3", "certs-cc-4")
 
 
+def test_the_claims_that_all_pods_share() -> None:
+    pvc = {"persistentVolumeClaim": {"claimName": "a"}}
+    made = objects(volumes=[volume("x", **pvc), volume("y", emptyDir={}), volume("z", **pvc)], replicas=2)
+    assert workload_guards.shared_claims(made) == ("a",)
+    assert workload_guards.shared_claims(objects(volumeClaimTemplates=[{"metadata": {"name": "certs"}}])) == ()
+
+
 def test_a_claim_and_its_volume() -> None:
     policy = {"spec": {"persistentVolumeReclaimPolicy": "Delete"}}
     assert workload_guards.claim("a", claim("ReadWriteMany", phase="Bound"), policy, "", "") == {
@@ -179,6 +186,18 @@ def test_a_source_that_may_not_be_read_hides_nothing_and_is_told() -> None:
         ("cc", False, f"the key {VARIABLE} of the ConfigMap all (envFrom)", True, False),
     ]
     assert [each["error"] for each in found] == ["forbidden", ""]
+
+
+def test_a_source_that_may_not_be_read_and_is_not_in_force_is_left_out() -> None:
+    own = box(env=[{"name": VARIABLE, "value": "false"}], envFrom=[{"secretRef": {"name": "s"}}])
+    found = workload_guards.flags(objects(own), VARIABLE, {}, {("Secret", "s"): "forbidden"})
+    assert said(found) == [("cc", False, "the workload's own env", False, False)]
+    assert workload_guards.references(objects(own, init=[box(name="b")]), VARIABLE) == (("Secret", "s"),)
+
+
+def test_the_value_of_another_variable_is_not_known() -> None:
+    own = box(env=[{"name": VARIABLE, "value": "$(OTHER)"}])
+    assert [each["on"] for each in workload_guards.flags(objects(own), VARIABLE, {}, {})] == [None]
 
 
 def test_where_nobody_sets_it() -> None:

@@ -50,16 +50,16 @@ def workload(kind: dict[str, t.Any], *boxes: dict[str, t.Any], **spec: t.Any) ->
 
 
 def gather(cluster: Cluster, found: dict[str, t.Any], **more: t.Any) -> dict[str, t.Any]:
-    given = {"claims": {"certs": CLAIM}, "objects": {}, "replicas": [{"storage": {"mount": ""}}], **more}
-    options = {**OPTIONS, **given.pop("options", {})}
-    return workload_guards.gather(t.cast(t.Any, cluster), found, BOX, options, **given)
+    options = {**OPTIONS, **more.get("options", {})}
+    replicas = [{"storage": {"mount": more.get("mount", "")}}]
+    return workload_guards.gather(t.cast(t.Any, cluster), found, BOX, options, replicas)
 
 
 ON_CLAIM = {"persistentVolumeClaim": {"claimName": "certs"}}
 
 
 def test_a_claim_and_its_volume() -> None:
-    cluster = Cluster(**{"volume pv-1": RETAIN})
+    cluster = Cluster(**{"claim certs": CLAIM, "volume pv-1": RETAIN})
     found = gather(cluster, workload(ON_CLAIM))
     assert found["auto_ca_gen"] == []
     [claim] = found["storage"].pop("claims")
@@ -67,25 +67,25 @@ def test_a_claim_and_its_volume() -> None:
         "path": "/certs", "mount": "/certs", "volume": "certs", "kind": "persistentVolumeClaim", "conflicts": [],
     }  # fmt: skip
     assert (claim["found"], claim["phase"], claim["reclaim_policy"]) == (True, "Bound", "Retain")
-    assert cluster.asked == ["volume pv-1"], "the claim was read already"
+    assert cluster.asked == ["claim certs", "volume pv-1"], "each once"
 
 
 def test_a_volume_that_may_not_be_read_is_told_with_the_rule() -> None:
-    cluster = Cluster(**{"volume pv-1": HostError("the API forbids get persistentvolumes")})
+    cluster = Cluster(**{"claim certs": CLAIM, "volume pv-1": HostError("the API forbids get persistentvolumes")})
     [claim] = gather(cluster, workload(ON_CLAIM))["storage"]["claims"]
     assert (claim["volume_error"], claim["reclaim_policy"]) == ("the API forbids get persistentvolumes", "")
     assert claim["phase"] == "Bound" and claim["error"] == ""
 
 
 def test_a_claim_that_is_not_there() -> None:
-    [claim] = gather(Cluster(), workload(ON_CLAIM), claims={})["storage"]["claims"]
+    [claim] = gather(Cluster(), workload(ON_CLAIM))["storage"]["claims"]
     assert (claim["found"], claim["error"], claim["volume_error"]) == (False, "", "")
 
 
 def test_the_claims_of_a_template_are_asked_for_one_by_one() -> None:
     cluster = Cluster(**{"claim certs-cp-0": CLAIM, "claim certs-cp-1": HostError("no"), "volume pv-1": RETAIN})
     made = {**workload({}, volumeClaimTemplates=[{"metadata": {"name": "certs"}}]), "kind": "StatefulSet"}
-    storage = gather(cluster, made, claims={})["storage"]
+    storage = gather(cluster, made)["storage"]
     assert [(each["name"], each["found"], each["error"]) for each in storage["claims"]] == [
         ("certs-cp-0", True, ""),
         ("certs-cp-1", False, "no"),
@@ -94,7 +94,7 @@ def test_the_claims_of_a_template_are_asked_for_one_by_one() -> None:
 
 
 def test_where_the_pods_have_it_comes_before_where_the_option_says() -> None:
-    found = gather(Cluster(), workload(ON_CLAIM), replicas=[{"storage": {"mount": "/"}}])
+    found = gather(Cluster(), workload(ON_CLAIM), mount="/")
     assert (found["storage"]["kind"], found["storage"]["claims"]) == ("none", [])
 
 
@@ -104,26 +104,33 @@ def test_without_a_directory_nothing_is_looked_at() -> None:
     assert cluster.asked == []
 
 
-def test_objects_of_other_containers_are_read_once_and_may_be_forbidden() -> None:
+def test_a_claim_that_is_not_the_certificates_counts_for_the_strategy() -> None:
+    once = {"spec": {"accessModes": ["ReadWriteOnce"]}}
+    made = workload({"emptyDir": {}})
+    made["spec"]["template"]["spec"]["volumes"].append({"name": "data", "persistentVolumeClaim": {"claimName": "data"}})
+    storage = gather(Cluster(**{"claim data": once}), made)["storage"]
+    assert (storage["kind"], storage["claims"]) == ("emptyDir", [])
+    assert ["the claim data" in each for each in storage["conflicts"]] == [True, True]
+
+
+def test_objects_of_all_containers_are_read_once_and_may_be_forbidden() -> None:
     def boxed(name: str) -> dict[str, t.Any]:
-        maps = [{"configMapRef": {"name": each}} for each in ("known", "other", "gone")]
+        maps = [{"configMapRef": {"name": each}} for each in ("off", "on", "gone")]
         return {"name": name, "envFrom": [*maps, {"secretRef": {"name": "s"}}]}
 
-    answers = {"ConfigMap other": {"data": {VARIABLE: "true"}}, "Secret s": HostError("forbidden")}
-    cluster = Cluster(**answers, **{"volume pv-1": RETAIN})
-    known = {("ConfigMap", "known"): {"data": {VARIABLE: "false"}}}
-    found = gather(cluster, workload(ON_CLAIM, boxed("one")), objects=known)["auto_ca_gen"]
-    assert [(each["on"], each["hidden"], each["error"]) for each in found] == [
-        (None, False, "forbidden"),
-        (True, False, ""),
-        (False, True, ""),
-    ]
-    assert sorted(cluster.asked) == ["ConfigMap gone", "ConfigMap other", "Secret s", "volume pv-1"]
-    again = Cluster(**answers)
-    gather(again, workload({}, boxed("one"), boxed("two")), objects=known)
-    assert again.asked.count("Secret s") == again.asked.count("ConfigMap other") == 1
+    answers = {
+        "ConfigMap on": {"data": {VARIABLE: "true"}},
+        "ConfigMap off": {"data": {VARIABLE: "false"}},
+        "Secret s": HostError("forbidden"),
+    }
+    cluster = Cluster(**answers)
+    found = gather(cluster, workload({}, boxed("one"), boxed("two")))["auto_ca_gen"]
+    one = [(each["on"], each["hidden"], each["error"]) for each in found if each["container"] == "one"]
+    assert one == [(None, False, "forbidden"), (True, False, ""), (False, True, "")]
+    assert len(found) == 2 * len(one)
+    assert sorted(cluster.asked) == ["ConfigMap gone", "ConfigMap off", "ConfigMap on", "Secret s"]
 
 
 def test_no_answer_at_all_ends_it() -> None:
     with pytest.raises(Unreachable):
-        gather(Cluster(**{"volume pv-1": Unreachable("no route")}), workload(ON_CLAIM))
+        gather(Cluster(**{"claim certs": Unreachable("no route")}), workload(ON_CLAIM))
