@@ -50,13 +50,11 @@ class ActionModule(EvidenceAction):
 
     def perform(self, options: dict[str, t.Any]) -> Result:
         hostvars = self.task_vars["hostvars"]
-        replicas = {
-            name: fleet_evidence.registered(hostvars, name, options["replica_var"], "replica")
-            for name in options["cp_hosts"]
-        }
+        replicas, hosts = fleet_evidence.replicas(options, hostvars)
         logs = {name: fleet_evidence.result(hostvars, name, options["log_var"]) for name in options["cp_hosts"]}
-        taken = intake.gather(self._raw(options, hostvars, replicas), self._settings(options), utc_now())
-        facts = guardrails_facts.read(taken, replicas, logs, options["backup"], self._limits(options))
+        taken = intake.gather(self._raw(options, hostvars, replicas, hosts), self._settings(options), utc_now())
+        workloads = fleet_evidence.workloads(options, hostvars)
+        facts = guardrails_facts.read(taken, replicas, logs, options["backup"], self._limits(options), workloads)
         checked = guardrails.check(facts)
         now = taken.evidence.now
         return {
@@ -69,12 +67,15 @@ class ActionModule(EvidenceAction):
         }
 
     @staticmethod
-    def _raw(options: dict[str, t.Any], hostvars: t.Any, replicas: dict[str, t.Any]) -> intake.Raw:
+    def _raw(
+        options: dict[str, t.Any], hostvars: t.Any, replicas: dict[str, t.Any], hosts: dict[str, str]
+    ) -> intake.Raw:
         nodes = options["nodes"]
         registry = fleet_evidence.registered(hostvars, options["registry_host"], options["registry_var"], "registry")
         return intake.Raw(
             nodes={name: fleet_evidence.registered(hostvars, name, options["node_var"], "node") for name in nodes},
             replicas=replicas,
+            hosts=hosts,
             registry=registry or None,
             identities={name: fleet_evidence.identity(hostvars, name) for name in nodes},
             named=frozenset(normalise_fingerprint(text) for text in options["legacy_fingerprints"]),

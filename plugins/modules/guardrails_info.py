@@ -22,6 +22,9 @@ description:
     V(same-active-ca), V(replicas-serve), V(running-files), V(pool-entries), V(grace-window-age), V(ca-expiry), V(server-expiry),
     V(leaf-expiry), V(node-pins) and V(served-certificate). An id never changes.
   - >-
+    For a Control Panel on Kubernetes there are besides V(claim-bound), V(reclaim-policy) and V(access-mode), and V(persistent-volume) and
+    V(auto-ca-gen) look at the objects of the workload too. Its pods are replicas, named C(host/pod).
+  - >-
     An active CA is due a year before its end, a CA in a trust pool 90 days, a server certificate and a node's leaf 30 days before it; a
     certificate that was made for less is due in the last third of its life. Besides, all that end within 365, 90 and 30 days are counted.
   - It runs on the controller, reads variables, and connects to nothing.
@@ -39,7 +42,7 @@ options:
     elements: str
     required: true
   cp_hosts:
-    description: The inventory names of the Control Panel's replicas.
+    description: The inventory names of the Control Panel's replicas, or of the hosts that stand for a workload on Kubernetes.
     type: list
     elements: str
     required: true
@@ -48,11 +51,15 @@ options:
     type: str
     default: __fleet_evidence_node
   replica_var:
-    description: Name of the variable in which each of O(cp_hosts) has the result of M(quazzar.ca_rotation.cp_info).
+    description: >-
+      Name of the variable in which each of O(cp_hosts) has the result of M(quazzar.ca_rotation.cp_info), or C(replicas) and C(workload) of
+      what examines a workload on Kubernetes.
     type: str
     default: __controlplane_replica
   log_var:
-    description: Name of the variable in which each of O(cp_hosts) has the result of M(quazzar.ca_rotation.handshake_log_info).
+    description: >-
+      Name of the variable in which each of O(cp_hosts) has the result of M(quazzar.ca_rotation.handshake_log_info), of a workload that of
+      the logs of all its pods.
     type: str
     default: __controlplane_logs
   registry_host:

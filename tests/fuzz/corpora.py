@@ -434,6 +434,25 @@ def _file(path: str, ca: Minted) -> dict[str, Any]:
     return {"path": path, "sha256": [digest], "pem": [ca.pem.decode()], "since": _stamp(NOW - _DAY), "error": ""}
 
 
+def _workload() -> dict[str, Any]:
+    claim = {"name": "certs", "found": True, "phase": "Bound", "access_modes": ["ReadWriteMany"], "volume": "pv-1"}
+    kept = {"storage_class": "fast", "reclaim_policy": "Retain", "volume_error": "", "error": ""}
+    return {
+        "title": "Deployment q/cc",
+        "replicas": 2,
+        "storage": {
+            "path": "/certs",
+            "kind": "persistentVolumeClaim",
+            "volume": "certs",
+            "claims": [{**claim, **kept}],
+            "conflicts": ["no"],
+        },
+        "auto_ca_gen": [
+            {"container": "cc", "init": False, "source": "env", "on": True, "hidden": False, "error": ""},
+        ],
+    }
+
+
 @functools.cache
 def evidences() -> tuple[str, ...]:
     """What node_info, cp_info and fleet_info return, as one tree."""
@@ -501,6 +520,7 @@ def evidences() -> tuple[str, ...]:
             "cp2": {"counts": None, "error": "no log"},
         },
         "backup": {"path": "/b/x", "made_at": _stamp(NOW), "age_seconds": 9, "current": True, "error": ""},
+        "workloads": {"cp1": _workload()},
     }
     bare = {**whole, "replicas": {"cp1": {**replica, "pool": None, "chain": []}, "cp2": {}}, "registry": None}
     mixed = {**whole, "replicas": {"cp1": replica, "cp2": {**replica, "active_ca": None}}}

@@ -501,12 +501,13 @@ def _guardrails(data: bytes) -> str:
         taken = intake.gather(raw, Settings(), corpora.NOW)
         logs = _mappings(tree.get("logs"))
         backup = backup if isinstance(backup, dict) else None
-        facts = guardrails_facts.read(taken, raw.replicas, logs, backup, guardrails.Limits())
+        workloads = _mappings(tree.get("workloads"))
+        facts = guardrails_facts.read(taken, raw.replicas, logs, backup, guardrails.Limits(), workloads)
     except InputError as error:
         _clean(str(error))
         return REFUSED
     checked = guardrails.check(facts)
-    assert len(checked.rules) == len(guardrails.RULES)
+    assert len(checked.rules) == len(guardrails.RULES) + len(guardrails.WORKLOAD_RULES) * bool(workloads)
     assert all(point.found for rule in checked.rules for point in rule.points)
     said = [guardrails_report.document(checked, corpora.NOW, {}), guardrails_report.lines(checked, corpora.NOW)]
     _clean(json.dumps(said))

@@ -17,13 +17,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from . import guardrails_workload as workload_rules
 from . import mounts
 from .evidence import Evidence, Node, PoolEntry, Replica
+from .guardrails_workload import Workload
 from .trust import refused_by_go
+from .verdicts import FAIL, PASS, UNKNOWN, VERDICTS, Point, count, days, names
 
-PASS, FAIL, UNKNOWN = "pass", "fail", "unknown"
-#: From bad to good: a rule is as good as the worst thing that was found.
-VERDICTS = (FAIL, UNKNOWN, PASS)
 #: Days. What ends within them is counted and named.
 HORIZONS = (30, 90, 365)
 
@@ -111,7 +111,8 @@ class Limits:
 @dataclass(frozen=True)
 class Facts:
     """``storage``, ``served`` and ``logs`` by replica (a name that is missing was not looked at); ``dates`` of the CA
-    certificates in the replicas' files, by SHA-256. ``backup`` is None when nobody looked for one."""
+    certificates in the replicas' files, by SHA-256. ``backup`` is None when nobody looked for one. ``workloads`` by the
+    host that stands for each; without one the rules on workloads do not apply."""
 
     evidence: Evidence
     storage: Mapping[str, Storage] = field(default_factory=dict)
@@ -120,16 +121,7 @@ class Facts:
     dates: Mapping[str, Dates] = field(default_factory=dict)
     backup: Backup | None = None
     limits: Limits = Limits()
-
-
-@dataclass(frozen=True)
-class Point:
-    """What was found of one subject (a replica, a node, a certificate). Without a remedy that of the rule holds."""
-
-    subject: str
-    verdict: str
-    found: str
-    remedy: str = ""
+    workloads: Mapping[str, Workload] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -168,8 +160,9 @@ class Checked:
 
 
 def check(facts: Facts) -> Checked:
+    rules = (*RULES, *WORKLOAD_RULES) if facts.workloads else RULES
     return Checked(
-        tuple(_rule(each, tuple(each.look(facts))) for each in RULES),
+        tuple(_rule(each, tuple(each.look(facts))) for each in rules),
         (*_cas(facts), *_servers(facts), *_leaves(facts)),
     )
 
@@ -228,7 +221,11 @@ def _persistent(facts: Facts) -> Iterable[Point]:
             return PASS, where
         return UNKNOWN, f"{where}, of which it is not known whether it lasts"
 
-    return _stored(facts, lambda storage: storage.error, judge)
+    points = _stored(facts, lambda storage: storage.error, judge)
+    for replica, point in zip(facts.evidence.replicas, points, strict=True):
+        workload = facts.workloads.get(replica.host, Workload())
+        # The volume of a pod says more than its file system: an emptyDir is on a disk too.
+        yield point if point.verdict == FAIL or not workload.kind else workload_rules.on_volume(replica.name, workload)
 
 
 def _directory_mode(facts: Facts) -> Iterable[Point]:
@@ -273,12 +270,21 @@ def _mode(bits: int) -> str:
 
 def _auto_ca_gen(facts: Facts) -> Iterable[Point]:
     for replica in facts.evidence.replicas:
+        remedy = workload_rules.IN_WORKLOAD if _is_pod(replica) else ""
         if replica.auto_ca_gen is None:
-            yield Point(replica.name, UNKNOWN, _pool_error(replica) or "its environment file was not read")
+            where = "environment" if _is_pod(replica) else "environment file"
+            yield Point(replica.name, UNKNOWN, _pool_error(replica) or f"its {where} was not read", remedy)
         elif replica.auto_ca_gen:
-            yield Point(replica.name, FAIL, "CC_ALLOW_AUTO_CA_GEN is true: with its volume lost it makes a new CA")
+            found = "CC_ALLOW_AUTO_CA_GEN is true: with its volume lost it makes a new CA"
+            yield Point(replica.name, FAIL, found, remedy)
         else:
             yield Point(replica.name, PASS, "it is unset, or not true")
+    for host, workload in facts.workloads.items():
+        yield from workload_rules.flags(host, workload)
+
+
+def _is_pod(replica: Replica) -> bool:
+    return replica.host != replica.name
 
 
 def _pool_error(replica: Replica) -> str:
@@ -299,7 +305,7 @@ def _backed_up(facts: Facts) -> Iterable[Point]:
         yield Point("backup", FAIL, backup.error or f"{backup.path} is not of the active CA, or is damaged")
     elif backup.age is not None and backup.age > limit:
         # Its name says so, whether it can be opened or not.
-        yield Point("backup", FAIL, f"{backup.path} is {_days(backup.age)} old, {_days(limit)} are allowed")
+        yield Point("backup", FAIL, f"{backup.path} is {days(backup.age)} old, {days(limit)} are allowed")
     elif not backup.judged:
         remedy = (
             "give this run the vault secret of the backups, and see that the file, and the certificates of the first CP"
@@ -311,31 +317,40 @@ def _backed_up(facts: Facts) -> Iterable[Point]:
     elif backup.age < -facts.evidence.settings.clock_skew:
         yield Point("backup", UNKNOWN, f"{backup.path} seems to be made in the future", "set the clocks right")
     else:
-        yield Point("backup", PASS, f"{backup.path} is of the active CA and {_days(backup.age)} old")
+        yield Point("backup", PASS, f"{backup.path} is of the active CA and {days(backup.age)} old")
 
 
 def _drift(facts: Facts) -> Iterable[Point]:
     enough = max(1, facts.limits.drift_lines)
-    for replica in facts.evidence.replicas:
-        log = facts.logs.get(replica.name)
+    # A host that stands for several pods may have one log of them all.
+    replicas = {
+        replica.host if replica.host in facts.logs else replica.name: replica for replica in facts.evidence.replicas
+    }
+    for name, replica in replicas.items():
+        log = facts.logs.get(name)
         if log is None:
-            yield Point(replica.name, UNKNOWN, "its log was not read: quazzar_cp_log_command is not set")
+            why = "" if _is_pod(replica) else ": quazzar_cp_log_command is not set"
+            yield Point(name, UNKNOWN, f"its log was not read{why}", _READ_LOG if _is_pod(replica) else "")
             continue
         if log.error:
-            yield Point(replica.name, UNKNOWN, log.error, "mend quazzar_cp_log_command; it must print the log and end")
+            remedy = _READ_LOG if _is_pod(replica) else "mend quazzar_cp_log_command; it must print the log and end"
+            yield Point(name, UNKNOWN, log.error, remedy)
             continue
         lines = sum(log.outside.values())
         by_weight = sorted(log.outside, key=lambda address: (-log.outside[address], address))
         sources = names([f"{address} ({log.outside[address]})" for address in by_weight])
         if lines >= enough:
-            yield Point(replica.name, FAIL, f"{lines} lines on certificates of an unknown CA, from {sources}")
+            yield Point(name, FAIL, f"{lines} lines on certificates of an unknown CA, from {sources}")
         elif log.nameless >= enough:
             found = f"{log.nameless} lines on certificates of an unknown CA that name no address"
-            yield Point(replica.name, UNKNOWN, found)
+            yield Point(name, UNKNOWN, found)
         elif lines:
-            yield Point(replica.name, PASS, f"{lines} lines from {sources}, too few for a steady stream")
+            yield Point(name, PASS, f"{lines} lines from {sources}, too few for a steady stream")
         else:
-            yield Point(replica.name, PASS, "none from outside")
+            yield Point(name, PASS, "none from outside")
+
+
+_READ_LOG = "see that the account of this run may get pods/log, and that the container writes its log to its output"
 
 
 # --- the replicas among each other ------------------------------------------------------------------------------------
@@ -360,7 +375,8 @@ def _serving(facts: Facts) -> Iterable[Point]:
             yield Point(replica.name, PASS, f"it serves at {replica.address}")
         else:
             why = replica.error or "nothing answers"
-            yield Point(replica.name, FAIL, f"it does not serve at {replica.address}: {why}")
+            remedy = "look at its log and its events (kubectl describe pod)" if _is_pod(replica) else ""
+            yield Point(replica.name, FAIL, f"it does not serve at {replica.address}: {why}", remedy)
 
 
 def _running(facts: Facts) -> Iterable[Point]:
@@ -369,7 +385,8 @@ def _running(facts: Facts) -> Iterable[Point]:
         if files:
             yield Point(replica.name, UNKNOWN, files)
         elif replica.stale_reason:
-            yield Point(replica.name, FAIL, replica.stale_reason)
+            remedy = "delete that pod, so that it is made anew with the files of now" if _is_pod(replica) else ""
+            yield Point(replica.name, FAIL, replica.stale_reason, remedy)
         elif replica.advertised:
             found = f"its listener advertises {count(replica.advertised, 'CA name')}, as its files say"
             yield Point(replica.name, PASS, found)
@@ -415,9 +432,9 @@ def _window(facts: Facts) -> Iterable[Point]:
             if entry.since is None:
                 yield Point(replica.name, UNKNOWN, f"it is not known since when {entry.path} is there")
                 continue
-            found = f"{entry.path} is there for {_days(now - entry.since)}"
+            found = f"{entry.path} is there for {days(now - entry.since)}"
             if now - entry.since > longest:
-                found += f", and no leaf lives longer than {_days(longest)}: nothing can still need it"
+                found += f", and no leaf lives longer than {days(longest)}: nothing can still need it"
                 yield Point(replica.name, FAIL, found)
             else:
                 yield Point(replica.name, PASS, found)
@@ -545,9 +562,9 @@ def _ending(certificates: Sequence[Certificate], now: datetime) -> Iterable[Poin
         if left < timedelta(0):
             yield Point(cert.name, FAIL, f"it expired on {cert.not_after:%Y-%m-%d}")
         elif left < cert.due:
-            yield Point(cert.name, FAIL, f"it expires in {_days(left)}, on {cert.not_after:%Y-%m-%d}")
+            yield Point(cert.name, FAIL, f"it expires in {days(left)}, on {cert.not_after:%Y-%m-%d}")
         else:
-            yield Point(cert.name, PASS, f"it expires in {_days(left)}, on {cert.not_after:%Y-%m-%d}")
+            yield Point(cert.name, PASS, f"it expires in {days(left)}, on {cert.not_after:%Y-%m-%d}")
 
 
 def _ca_expiry(facts: Facts) -> Iterable[Point]:
@@ -582,25 +599,27 @@ def _leaf_expiry(facts: Facts) -> Iterable[Point]:
 
 _MEND = "mend what is said of this replica first"
 
-# --- words ------------------------------------------------------------------------------------------------------------
-
-_SHOWN = 5
-
-
-def names(all_names: Sequence[str]) -> str:
-    """Some of them, and how many more."""
-    more = f" and {len(all_names) - _SHOWN} more" if len(all_names) > _SHOWN else ""
-    return ", ".join(all_names[:_SHOWN]) + more
-
-
-def count(number: int, one: str, many: str = "") -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
-
-
-def _days(span: timedelta) -> str:
-    span = max(span, timedelta(0))
-    return count(span // _DAY, "day") if span >= _DAY else count(int(span.total_seconds()) // 3600, "hour")
-
+#: Of a Control Panel on Kubernetes. Where there is none they are left out: they would say nothing.
+WORKLOAD_RULES = (
+    _Definition(
+        "claim-bound",
+        "every claim that certificates are on is bound",
+        "look at its events (kubectl describe persistentvolumeclaim)",
+        lambda facts: workload_rules.bound(facts.workloads),
+    ),
+    _Definition(
+        "reclaim-policy",
+        "the volume with the certificates outlives its claim",
+        "set its persistentVolumeReclaimPolicy to Retain",
+        lambda facts: workload_rules.reclaim(facts.workloads),
+    ),
+    _Definition(
+        "access-mode",
+        "replicas and strategy fit the access mode of the claims",
+        "give the pods one claim with ReadWriteMany, or one replica and the strategy Recreate",
+        lambda facts: workload_rules.access(facts.workloads),
+    ),
+)
 
 #: In the order in which they are shown. An id never changes: monitoring may name it.
 RULES = (

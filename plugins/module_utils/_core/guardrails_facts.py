@@ -17,8 +17,10 @@ from . import shapes
 from .certificates import Certificate, parse_bundle, purpose
 from .errors import InputError
 from .guardrails import Backup, Dates, Facts, Limits, Log, Served, Storage
+from .guardrails_workload import Claim, Flag, Workload
 from .intake import Intake
 from .registry import parse_time
+from .shapes import Needed
 
 Json = Mapping[str, Any]
 
@@ -33,6 +35,33 @@ _STORAGE = {
     "key": {"path": str, "mode": str, "owner": str, "error": str},
     "key_copies": [str],
     "key_copies_error": str,
+}
+_WORKLOAD = {
+    "title": str,
+    "error": str,
+    "replicas": int,
+    "storage": {
+        "path": str,
+        "kind": str,
+        "volume": str,
+        "claims": [
+            {
+                "name": Needed(str),
+                "found": bool,
+                "error": str,
+                "phase": str,
+                "access_modes": [str],
+                "storage_class": str,
+                "volume": str,
+                "reclaim_policy": str,
+                "volume_error": str,
+            }
+        ],
+        "conflicts": [str],
+    },
+    "auto_ca_gen": [
+        {"container": Needed(str), "init": bool, "source": Needed(str), "on": bool, "hidden": bool, "error": str}
+    ],
 }
 _LOG = {
     "counts": {"drift": int},
@@ -49,9 +78,11 @@ def read(
     logs: Mapping[str, Json],
     backup: Json | None,
     limits: Limits,
+    workloads: Mapping[str, Json] | None = None,
 ) -> Facts:
-    """``replicas`` and ``logs`` are the results of cp_info and handshake_log_info by inventory name (empty: none),
-    ``backup`` is that of ca_backup. Raises InputError when one has not the documented shape."""
+    """``replicas`` are the results of cp_info by the replica's name, ``logs`` those of handshake_log_info by inventory
+    name (empty: none), ``backup`` is that of ca_backup, ``workloads`` what k8s_cp_info says of the objects by the host
+    that stands for them. Raises InputError when one has not the documented shape."""
     return Facts(
         evidence=taken.evidence,
         storage={name: _storage(name, result) for name, result in replicas.items() if result.get("storage")},
@@ -60,6 +91,7 @@ def read(
         dates={c.sha256: Dates(c.not_before, c.not_after, c.subject) for c in taken.catalogue.certificates()},
         backup=_backup(backup) if backup else None,
         limits=limits,
+        workloads={host: _workload(host, found) for host, found in (workloads or {}).items()},
     )
 
 
@@ -81,6 +113,50 @@ def _storage(name: str, result: Json) -> Storage:
         key_error=key.get("error") or "",
         copies=tuple(found.get("key_copies") or ()),
         copies_error=found.get("key_copies_error") or "",
+    )
+
+
+def _workload(host: str, found: Json) -> Workload:
+    shapes.check(found, _WORKLOAD, f"the workload of {host}")
+    storage = found.get("storage") or {}
+    # Without a list of its sources it is not a workload without one: nobody has looked. What else could not be read of
+    # it is no matter here.
+    unread = found.get("error") or "its objects were not read"
+    return Workload(
+        title=found.get("title") or "",
+        error=unread if found.get("auto_ca_gen") is None else "",
+        replicas=found.get("replicas") or 0,
+        path=storage.get("path") or "",
+        kind=storage.get("kind") or "",
+        volume=storage.get("volume") or "",
+        claims=tuple(_claim(each) for each in storage.get("claims") or ()),
+        conflicts=tuple(storage.get("conflicts") or ()),
+        flags=tuple(_flag(each) for each in found.get("auto_ca_gen") or ()),
+    )
+
+
+def _claim(found: Json) -> Claim:
+    return Claim(
+        name=found["name"],
+        found=bool(found.get("found")),
+        error=found.get("error") or "",
+        phase=found.get("phase") or "",
+        access_modes=tuple(found.get("access_modes") or ()),
+        storage_class=found.get("storage_class") or "",
+        volume=found.get("volume") or "",
+        reclaim_policy=found.get("reclaim_policy") or "",
+        volume_error=found.get("volume_error") or "",
+    )
+
+
+def _flag(found: Json) -> Flag:
+    return Flag(
+        container=found["container"],
+        source=found["source"],
+        on=found.get("on"),
+        init=bool(found.get("init")),
+        hidden=bool(found.get("hidden")),
+        error=found.get("error") or "",
     )
 
 

@@ -13,21 +13,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from .guardrails import (
-    FAIL,
-    HORIZONS,
-    PASS,
-    UNKNOWN,
-    VERDICTS,
-    Certificate,
-    Checked,
-    Point,
-    Rule,
-    count,
-    ends_within,
-    names,
-)
+from .guardrails import HORIZONS, Certificate, Checked, Rule, ends_within
 from .registry import format_time
+from .verdicts import FAIL, PASS, UNKNOWN, VERDICTS, Point, count, names
 
 #: Of the JSON document; the schema is docs/guardrails.schema.json.
 SCHEMA_VERSION = "1.0"

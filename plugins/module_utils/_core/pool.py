@@ -36,6 +36,8 @@ _UNSAFE = {
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_./:@%+=,-]*\Z")
 #: No quoting style of all three readers carries these, a comma would end the entry.
 _BAD_IN_PATH = re.compile(r"[\x00-\x1f\x7f,\\$`'\"]")
+# Go's strconv.ParseBool, which is what such a server uses, and the words people write besides.
+_TRUE = frozenset(("1", "t", "true", "y", "yes", "on"))
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ class Assignment:
     @property
     def line(self) -> str:
         return f"{self.prefix}{self.quote}{self.value}{self.quote}{self.suffix}"
+
+
+def is_true(value: str) -> bool:
+    """Whether the value of a switch turns it on."""
+    return value.strip().lower() in _TRUE
 
 
 def find_assignments(lines: Sequence[tuple[int, str]], name: str) -> tuple[Assignment, ...]:

@@ -439,12 +439,14 @@ def mount_patch(box: Json, mount: Mapping[str, str] | None) -> dict[str, Any]:
 
 
 def missing_rule(verb: str, resource: str, namespace: str, detail: str = "") -> str:
-    """What to say when the API forbids something: the rule that a Role has to have."""
+    """What to say when the API forbids something: the rule that a Role has to have. Of what is in no namespace
+    (``namespace`` is empty) only a ClusterRole can have it."""
     group, _slash, name = (
         resource.rpartition("/") if resource.count("/") and "." in resource.split("/")[0] else ("", "", resource)
     )
     told = f" ({detail})" if detail else ""
+    where, role = (f" in the namespace {namespace}", "Role") if namespace else ("", "ClusterRole")
     return (
-        f"the API forbids {verb} {name} in the namespace {namespace}{told}. The Role of this account needs the rule"
+        f"the API forbids {verb} {name}{where}{told}. The {role} of this account needs the rule"
         f' {{apiGroups: ["{group}"], resources: ["{name}"], verbs: ["{verb}"]}}; docs/kubernetes.md has it whole'
     )

@@ -242,10 +242,10 @@ class Backup:
     def _refuse_other_cas(self, active: Certificate) -> None:
         hostvars = self._task_vars.get("hostvars") or {}
         held = {self._host.name: active.sha256}
-        for name in self._options["cp_hosts"]:
+        replicas, _hosts = fleet_evidence.replicas(self._options, hostvars)
+        for name, replica in replicas.items():
             if name == self._host.name:
                 continue
-            replica = fleet_evidence.registered(hostvars, name, self._options["replica_var"], "replica")
             if not replica.get("active_ca"):
                 why = replica.get("active_ca_error") or "it was not looked at"
                 raise HostError(f"{name}: the active CA of this replica cannot be read: {why}")

@@ -96,12 +96,12 @@ def raw_evidence(options: Options, hostvars: t.Any) -> Raw:
     claims, witnesses, notes = _claims(options)
     registry = registered(hostvars, options["registry_host"], options["registry_var"], "registry")
     nodes = {name: registered(hostvars, name, options["node_var"], "node") for name in options["nodes"]}
-    replicas, hosts = _replicas(options, hostvars)
+    found, hosts = replicas(options, hostvars)
     known = {*nodes, *(str(item.get("name")) for item in registry.get("instances") or ())}
     held, gone = _waivers(options, known)
     return Raw(
         nodes=nodes,
-        replicas=replicas,
+        replicas=found,
         hosts=hosts,
         registry=registry or None,
         claims=claims,
@@ -117,8 +117,8 @@ def raw_evidence(options: Options, hostvars: t.Any) -> Raw:
     )
 
 
-def _replicas(options: Options, hostvars: t.Any) -> tuple[dict[str, dict[str, t.Any]], dict[str, str]]:
-    """The results of all replicas by name, and the host of each that has another name than its host."""
+def replicas(options: Options, hostvars: t.Any) -> tuple[dict[str, dict[str, t.Any]], dict[str, str]]:
+    """The results of all replicas by name, and the host of each that has another name than its host (a pod)."""
     found: dict[str, dict[str, t.Any]] = {}
     hosts: dict[str, str] = {}
     for host in options["cp_hosts"]:
@@ -130,6 +130,16 @@ def _replicas(options: Options, hostvars: t.Any) -> tuple[dict[str, dict[str, t.
             name = f"{host}/{each.get('name')}"
             found[name], hosts[name] = dict(each), host
     return found, hosts
+
+
+def workloads(options: Options, hostvars: t.Any) -> dict[str, dict[str, t.Any]]:
+    """What the objects of each host that stands for a workload say; ``error`` where they could not be read."""
+    found = {}
+    for host in options["cp_hosts"]:
+        told = result(hostvars, host, options["replica_var"])
+        if told.get("replicas"):
+            found[host] = dict(told.get("workload") or {"error": told["replicas"][0].get("error")})
+    return found
 
 
 def settings(options: Options) -> Settings:

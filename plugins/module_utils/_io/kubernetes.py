@@ -59,6 +59,8 @@ _FALSE = ("0", "false", "no", "off")
 _FORBIDDEN, _NOT_FOUND, _UNAUTHORIZED, _CONFLICT = 403, 404, 401, 409
 REQUEST_TIMEOUT = 30
 _LEASES = "coordination.k8s.io/leases"
+#: Of no namespace: only a ClusterRole can allow them.
+_CLUSTER_WIDE = ("persistentvolumes",)
 
 
 class Cluster:
@@ -93,7 +95,8 @@ class Cluster:
     def _refusal(self, verb: str, resource: str, error: t.Any) -> HostError:
         where = f"{self._configuration.host}"
         if error.status == _FORBIDDEN:
-            return HostError(f"{where}: {workload.missing_rule(verb, resource, self.namespace)}")
+            namespace = "" if resource in _CLUSTER_WIDE else self.namespace
+            return HostError(f"{where}: {workload.missing_rule(verb, resource, namespace)}")
         if error.status == _UNAUTHORIZED:
             return HostError(f"{where}: the API does not accept these credentials (401): renew the token or kubeconfig")
         reason = " ".join(str(error.reason or error).split())
@@ -150,7 +153,8 @@ class Cluster:
 
     def _one(self, resource: str, call: t.Callable[..., t.Any], name: str, kind: str) -> Json:
         try:
-            item: Json = self._asked("get", resource, call, name, self.namespace)
+            where = () if resource in _CLUSTER_WIDE else (self.namespace,)
+            item: Json = self._asked("get", resource, call, name, *where)
         except HostError as error:
             if f"answered {_NOT_FOUND}" in str(error):
                 raise _Gone from None
@@ -182,12 +186,21 @@ class Cluster:
 
     def claims(self, found: Json) -> dict[str, Json]:
         """The PersistentVolumeClaims that its pods mount, by name."""
+        read = {name: self.claim(name) for name in workload.claim_names(found)}
+        return {name: claim for name, claim in read.items() if claim is not None}
+
+    def claim(self, name: str) -> Json | None:
+        """A PersistentVolumeClaim; None: there is none of that name."""
         call = self._core.read_namespaced_persistent_volume_claim
-        read = {}
-        for name in workload.claim_names(found):
-            with contextlib.suppress(_Gone):
-                read[name] = self._one("persistentvolumeclaims", call, name, "PersistentVolumeClaim")
-        return read
+        with contextlib.suppress(_Gone):
+            return self._one("persistentvolumeclaims", call, name, "PersistentVolumeClaim")
+        return None
+
+    def volume(self, name: str) -> Json | None:
+        """A PersistentVolume, which is of no namespace; None: there is none of that name."""
+        with contextlib.suppress(_Gone):
+            return self._one("persistentvolumes", self._core.read_persistent_volume, name, "PersistentVolume")
+        return None
 
     @property
     def address(self) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from .._core import pool, workload, workload_patch
 from .._core.errors import HostError, InputError, RotationError, Unreachable
-from . import kubernetes, logs, replica
+from . import kubernetes, logs, replica, workload_guards
 
 #: The options of cp_info that make sense in a pod.
 _OF_A_REPLICA = (
@@ -132,6 +132,7 @@ def gather(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
             "shared": workload.shares(look.found, look.box, str(options["certs_dir"] or "")),
             "stalls": list(workload.stalls(look.found, look.cluster.claims(look.found), one_node=options["one_node"])),
             "refusals": refusals,
+            **workload_guards.gather(look.cluster, look.found, look.box, options, replicas),
         },
         "replicas": replicas,
     }

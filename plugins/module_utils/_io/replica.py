@@ -55,8 +55,6 @@ _STORAGE_PROBLEMS = {
 }
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _ENTRIES_LIMIT = 64
-# Go's strconv.ParseBool, which is what such a server uses, and the words people write besides.
-_TRUE = frozenset(("1", "t", "true", "y", "yes", "on"))
 
 # Certificate files only. A private key in one of them is a mistake to be named, never content to be moved.
 _CERT_FILE = r"""
@@ -363,7 +361,7 @@ def _pool(host: Host, result: dict[str, Any], answer: Answer, variables: Mapping
     try:
         assignments = pool.find_assignments(lines, variables["variable"])
         flags = pool.find_assignments(lines, variables["auto_ca_gen_variable"])
-        result["auto_ca_gen"] = bool(flags) and flags[-1].value.strip().lower() in _TRUE
+        result["auto_ca_gen"] = bool(flags) and pool.is_true(flags[-1].value)
         if not assignments:
             return
         result["pool"]["raw"], result["pool"]["line"] = assignments[-1].value, assignments[-1].number
@@ -376,7 +374,7 @@ def _pool(host: Host, result: dict[str, Any], answer: Answer, variables: Mapping
 
 def _environment(host: Host, result: dict[str, Any], answer: Answer) -> None:
     """The two variables as the container was started with them."""
-    result["auto_ca_gen"] = answer.text("flag").strip().lower() in _TRUE
+    result["auto_ca_gen"] = pool.is_true(answer.text("flag"))
     value = answer.text("value")
     if value:
         result["pool"]["raw"] = value

@@ -409,6 +409,22 @@ def test_replicas_that_disagree(site, make_ca):
     assert site.do(cp_hosts=hosts, shared={"cp2": replica(site.ca)})["changed"]
 
 
+def test_pods_that_disagree(site, make_ca):
+    """The host that stands for a workload is one of its pods, whichever answers: all of them are compared."""
+
+    def pods(*held):
+        replicas = [
+            {"name": f"pod-{number}", "active_ca": {"sha256": ca.cert.sha256}} for number, ca in enumerate(held)
+        ]
+        return {"cp1": {"__controlplane_replica": {"replicas": replicas, "workload": {}}}}
+
+    other = make_ca()
+    refused = site.do(cp_hosts=["cp1"], shared=pods(site.ca, other))
+    assert f"cp1/pod-1 {other.cert.sha256[:16]}): give them one certs volume first" in refused["msg"]
+    assert not site.dir.exists()
+    assert site.do(cp_hosts=["cp1"], shared=pods(site.ca, site.ca))["changed"]
+
+
 def test_a_ca_that_changes_between_two_looks_is_not_written(site, make_ca, monkeypatch):
     other, read = make_ca(), backups.host_pairs.read
 

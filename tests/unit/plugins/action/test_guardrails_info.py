@@ -68,6 +68,9 @@ def asked(nodes: dict[str, t.Any], replicas: dict[str, t.Any], **args: t.Any) ->
     log = args.pop("log", LOG)
     found = {name: {"__fleet_evidence_node": {"node": value}} for name, value in nodes.items()}
     found |= {n: {"__controlplane_replica": {"replica": v}, "__controlplane_logs": log} for n, v in replicas.items()}
+    for name, told in args.pop("pods", {}).items():
+        found[name] = {"__controlplane_replica": told, "__controlplane_logs": log}
+        replicas = {**replicas, name: {}}
     rows = [{"id": f"inst_{name}", "name": name, "status": "online", "active": True} for name in (*nodes, "stranger")]
     if args.pop("registry", False):
         found["localhost"] = {"__fleet_evidence_registry": {"registry": {"instances": rows, "complete": True}}}
@@ -97,6 +100,37 @@ def test_what_is_broken_and_what_is_not_known() -> None:
         " stranger: in the Control Panel's registry, but not in the inventory)",
     ]
     assert result["report"]["run"]["id"] == "r1"
+
+
+def pods(workload: dict[str, t.Any] | None, *replicas: dict[str, t.Any]) -> dict[str, t.Any]:
+    return {"cp": {"workload": workload, "replicas": list(replicas)}}
+
+
+def test_pods_are_replicas_and_their_workload_has_rules_of_its_own() -> None:
+    claim = {
+        "name": "certs", "found": True, "phase": "Bound", "access_modes": ["ReadWriteMany"], "volume": "pv-1",
+        "reclaim_policy": "Delete",
+    }  # fmt: skip
+    storage = {"path": "/certs", "kind": "persistentVolumeClaim", "volume": "certs", "claims": [claim], "conflicts": []}
+    told = {"title": "Deployment q/cc", "replicas": 2, "storage": storage, "auto_ca_gen": []}
+    result = asked({}, {}, pods=pods(told, replica(name="a"), replica(name="b", auto_ca_gen=True)))
+    assert result["broken"] == [
+        "auto-ca-gen (cp/b: CC_ALLOW_AUTO_CA_GEN is true: with its volume lost it makes a new CA)",
+        "reclaim-policy (cp: the volume pv-1 of the claim certs has the reclaim policy Delete: whoever deletes the"
+        " claim, or its namespace, deletes the CA)",
+    ]
+    assert len(verdicts(result)) == 20 and verdicts(result)["same-active-ca"] == "pass"
+    schema = json.loads((ROOT / "docs" / "guardrails.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(json.loads(json.dumps(result["report"])))
+    for name in verdicts(result):
+        assert f"V({name})" in documented.DOCUMENTATION
+
+
+def test_a_workload_that_was_not_read_breaks_nothing() -> None:
+    unread = replica(name="unknown", error="no route", active_ca=None, storage=None, auto_ca_gen=None, chain=[])
+    result = asked({}, {}, pods=pods(None, {**unread, "taken_at": None}))
+    assert result["kept"] and {"claim-bound", "reclaim-policy", "access-mode"} < {*result["unknown"]}
+    assert "cp: no route" in "\n".join(result["lines"])
 
 
 def test_the_operators_limits() -> None:

@@ -29,6 +29,11 @@ from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.guardrai
     Served,
     Storage,
 )
+from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.guardrails_workload import (
+    Claim,
+    Flag,
+    Workload,
+)
 from ansible_collections.quazzar.ca_rotation.tests.unit.plugins.module_utils._core import fleets
 from ansible_collections.quazzar.ca_rotation.tests.unit.plugins.module_utils._core.fleets import ACTIVE, DAY, NOW, OLD
 
@@ -472,7 +477,72 @@ def test_a_rule_is_as_good_as_the_worst_thing(verdicts: list[str]) -> None:
     assert Checked((made,), ()).broken == ((made,) if worst == FAIL else ())
 
 
-@pytest.mark.parametrize(("number", "words"), [(0, "0 days"), (1, "1 day"), (2, "2 days")])
-def test_words(number: int, words: str) -> None:
-    assert guardrails.count(number, "day") == words
-    assert guardrails.names([str(each) for each in range(number + 5)]).count("more") == (number > 0)
+CLAIM = Claim("certs", True, "", "Bound", ("ReadWriteMany",), "fast", "pv-1", "Retain")
+IN_PODS = Workload("Deployment q/cc", "", 2, "/certs", "persistentVolumeClaim", "certs", (CLAIM,))
+
+
+def pod(name: str, **more: t.Any) -> Replica:
+    return replica(f"cp/{name}", runs_on="cp", **more)
+
+
+def test_pods_as_they_should_be() -> None:
+    checked = guardrails.check(facts(pod("a"), pod("b"), workloads={"cp": IN_PODS}))
+    assert [each.id for each in checked.rules] == [each.id for each in (*guardrails.RULES, *guardrails.WORKLOAD_RULES)]
+    assert {each.verdict for each in checked.rules if each.id not in ("leaf-expiry", "node-pins")} == {PASS}
+
+
+def test_the_volume_of_a_pod_says_more_than_its_file_system() -> None:
+    emptied = replace(IN_PODS, kind="emptyDir", claims=())
+    words = "/certs is on the emptyDir volume certs: gone with the pod"
+    found = facts(pod("a"), pod("b"), replica(), workloads={"cp": emptied})
+    assert said(found, "persistent-volume") == [
+        ("cp/a", FAIL, words),
+        ("cp/b", FAIL, words),
+        ("cp1", PASS, "/certs is on ext4, mounted at /var"),
+    ]
+    # what was seen in a pod stands, whatever its objects say, and a pod that nobody looked into has its objects
+    seen = facts(pod("a"), pod("b"), storage={"cp/a": replace(KEPT, file_system="tmpfs")}, workloads={"cp": IN_PODS})
+    assert [each[:2] for each in said(seen, "persistent-volume")] == [("cp/a", FAIL), ("cp/b", PASS)]
+    unread = facts(pod("a"), workloads={"cp": Workload(error="forbidden")})
+    assert said(unread, "persistent-volume") == [("cp/a", PASS, "/certs is on ext4, mounted at /var")]
+
+
+def test_a_switch_elsewhere_in_the_workload() -> None:
+    flag = Flag("migrate", "the workload's own env", True, init=True)
+    found = facts(pod("a", auto_ca_gen=True), pod("b"), workloads={"cp": replace(IN_PODS, flags=(flag,))})
+    assert said(found, "auto-ca-gen") == [
+        ("cp/a", FAIL, "CC_ALLOW_AUTO_CA_GEN is true: with its volume lost it makes a new CA"),
+        ("cp/b", PASS, "it is unset, or not true"),
+        ("cp", FAIL, "init container migrate: CC_ALLOW_AUTO_CA_GEN is true, from the workload's own env"),
+    ]
+    assert rule(found, "auto-ca-gen").remedies == (
+        "take CC_ALLOW_AUTO_CA_GEN out of the workload, wherever it is set, and wait for the rollout",
+    )
+    unread = facts(pod("a", auto_ca_gen=None), workloads={"cp": IN_PODS})
+    assert said(unread, "auto-ca-gen")[0] == ("cp/a", UNKNOWN, "its environment was not read")
+
+
+def test_what_is_to_be_done_in_a_pod_is_said_for_pods() -> None:
+    stale = pod("a", pool=(fleets.entry(OLD),))
+    down = pod("b", listening=False, error="connection refused")
+    found = facts(stale, down, logs={"cp/a": Log(error="forbidden")}, workloads={"cp": IN_PODS})
+    for name, words in (
+        ("running-files", "delete that pod"),
+        ("replicas-serve", "kubectl describe pod"),
+        ("drift-log", "pods/log"),
+    ):
+        assert words in rule(found, name).remedies[0], name
+    assert said(found, "drift-log") == [("cp/a", UNKNOWN, "forbidden"), ("cp/b", UNKNOWN, "its log was not read")]
+
+
+def test_one_log_of_all_pods_is_the_workloads() -> None:
+    log = Log(12, outside={"192.0.2.2": 12})
+    found = facts(pod("a"), pod("b"), logs={"cp": log}, workloads={"cp": IN_PODS})
+    assert said(found, "drift-log") == [("cp", FAIL, "12 lines on certificates of an unknown CA, from 192.0.2.2 (12)")]
+
+
+@given(st.sampled_from(["", "none", "emptyDir", "csi", "persistentVolumeClaim"]), st.sampled_from([None, KEPT]))
+def test_a_rule_on_pods_says_one_thing_of_each(kind: str, storage: Storage | None) -> None:
+    stored = {"cp/a": storage} if storage else {}
+    found = facts(pod("a"), replica(), storage=stored, workloads={"cp": replace(IN_PODS, kind=kind)})
+    assert [point[0] for point in said(found, "persistent-volume")] == ["cp/a", "cp1"]

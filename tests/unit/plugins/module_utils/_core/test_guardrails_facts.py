@@ -19,6 +19,11 @@ from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.guardrai
     Log,
     Storage,
 )
+from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.guardrails_workload import (
+    Claim,
+    Flag,
+    Workload,
+)
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.intake import Raw, gather
 from ansible_collections.quazzar.ca_rotation.tests.unit.plugins.minting import NOW, make_ca, make_leaf
 
@@ -41,11 +46,15 @@ def replica(**more: t.Any) -> dict[str, t.Any]:
 
 
 def read(
-    found: dict[str, t.Any] | None = None, log: dict[str, t.Any] | None = None, backup: dict[str, t.Any] | None = None
+    found: dict[str, t.Any] | None = None,
+    log: dict[str, t.Any] | None = None,
+    backup: dict[str, t.Any] | None = None,
+    workload: dict[str, t.Any] | None = None,
 ) -> Facts:
     replicas = {"cp1": replica() if found is None else found}
     taken = gather(Raw(nodes={}, replicas=replicas, registry=None), Settings(), NOW)
-    return guardrails_facts.read(taken, replicas, {"cp1": log or {}}, backup, Limits())
+    workloads = {} if workload is None else {"cp1": workload}
+    return guardrails_facts.read(taken, replicas, {"cp1": log or {}}, backup, Limits(), workloads)
 
 
 def test_a_replica() -> None:
@@ -101,6 +110,45 @@ def test_a_backup() -> None:
     assert read(backup={}).backup is None
 
 
+WORKLOAD = {
+    "title": "Deployment q/cc", "replicas": 2,
+    "storage": {
+        "path": "/certs", "mount": "/certs", "volume": "certs", "kind": "persistentVolumeClaim", "conflicts": ["no"],
+        "claims": [
+            {
+                "name": "c", "found": True, "error": "", "phase": "Bound", "access_modes": ["ReadWriteMany"],
+                "storage_class": "fast", "volume": "pv", "reclaim_policy": "Retain", "volume_error": "",
+            },
+            {"name": "d", "found": False, "error": "forbidden"},
+        ],
+    },
+    "auto_ca_gen": [
+        {"container": "cc", "init": True, "source": "env", "on": None, "hidden": True, "error": "x"},
+        {"container": "b", "source": "env", "on": True},
+    ],
+}  # fmt: skip
+
+
+def test_a_workload() -> None:
+    claims = (
+        Claim("c", True, "", "Bound", ("ReadWriteMany",), "fast", "pv", "Retain", ""),
+        Claim("d", False, "forbidden"),
+    )
+    flags = (Flag("cc", "env", None, True, True, "x"), Flag("b", "env", True))
+    assert read(workload=WORKLOAD).workloads == {
+        "cp1": Workload("Deployment q/cc", "", 2, "/certs", "persistentVolumeClaim", "certs", claims, ("no",), flags)
+    }
+    assert read().workloads == {}
+
+
+@pytest.mark.parametrize(
+    ("found", "error"),
+    [({}, "its objects were not read"), ({"error": "no"}, "no"), ({"error": "no", "auto_ca_gen": []}, "")],
+)
+def test_a_workload_that_was_not_read(found: dict[str, t.Any], error: str) -> None:
+    assert read(workload=found).workloads == {"cp1": Workload(error=error)}
+
+
 @pytest.mark.parametrize(
     ("parts", "words"),
     [
@@ -113,6 +161,15 @@ def test_a_backup() -> None:
         (
             {"log": {"counts": {"drift": 1}, "sources": {"drift": {"192.0.2.1": "x"}}}},
             "the log of replica cp1: sources.drift.192.0.2.1: expected a whole number",
+        ),
+        ({"workload": {"replicas": "2"}}, "the workload of cp1.replicas: expected a whole number"),
+        (
+            {"workload": {"storage": {"claims": [{"name": None}]}}},
+            "the workload of cp1.storage.claims[0].name: expected a text",
+        ),
+        (
+            {"workload": {"auto_ca_gen": [{"container": "c", "source": "env", "on": "true"}]}},
+            "the workload of cp1.auto_ca_gen[0].on: expected true or false",
         ),
         ({"backup": {"path": 1}}, "backup.path: expected a text"),
         ({"backup": {"age_seconds": 1e200}}, "backup.age_seconds: 1e+200 is too long for a duration"),

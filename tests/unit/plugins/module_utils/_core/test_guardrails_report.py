@@ -76,13 +76,13 @@ def test_the_document() -> None:
 
 def test_the_schema_knows_every_rule_in_its_order() -> None:
     ids = SCHEMA["properties"]["rules"]["items"]["properties"]["id"]["enum"]
-    assert ids == [each.id for each in guardrails.RULES]
+    assert ids == [each.id for each in (*guardrails.RULES, *guardrails.WORKLOAD_RULES)]
     horizons = SCHEMA["properties"]["horizons"]["items"]["properties"]["within_days"]["enum"]
     assert horizons == [0, *guardrails.HORIZONS]
 
 
 POINTS = st.builds(Point, st.text(min_size=1), st.sampled_from(VERDICTS), st.text(min_size=1))
-IDS = st.sampled_from([each.id for each in guardrails.RULES])
+IDS = st.sampled_from([each.id for each in (*guardrails.RULES, *guardrails.WORKLOAD_RULES)])
 ENDS = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1)).map(lambda moment: moment.replace(tzinfo=NOW.tzinfo))
 CERTIFICATES = st.builds(
     Certificate, st.sampled_from(["ca", "server", "node"]), st.text(min_size=1), ENDS, st.just(DAY)

@@ -208,3 +208,9 @@ def test_a_long_run_of_blanks_takes_no_time():
     (found,) = pool.find_assignments([(1, "V=/a" + " " * 200_000 + "b")], "V")
     assert time.process_time() - began < 5
     assert found.value == "/a" + " " * 200_000 + "b"
+
+
+@pytest.mark.parametrize("value", ["1", " T ", "true", "Yes", "on"])
+def test_what_turns_a_switch_on(value):
+    assert pool.is_true(value) and not pool.is_true(f"no {value}")
+    assert not any(pool.is_true(other) for other in ("", "0", "false", "maybe"))

@@ -64,6 +64,16 @@ def test_the_replicas_that_one_host_has_get_names_of_their_own() -> None:
     assert raw.hosts == {"cp2/cp-6f-a": "cp2", "cp2/cp-6f-b": "cp2"}
 
 
+def test_the_workloads_are_of_the_hosts_that_stand_for_one() -> None:
+    lost = [{"name": "unknown", "error": "no route"}]
+    hosts = fleet(
+        cp2={"__controlplane_replica": {"replicas": [{"name": "a"}], "workload": {"title": "Deployment q/cc"}}},
+        cp3={"__controlplane_replica": {"replicas": lost, "workload": None}},
+    )
+    found = fleet_evidence.workloads(options(cp_hosts=["cp1", "cp2", "cp3"]), hosts)
+    assert found == {"cp2": {"title": "Deployment q/cc"}, "cp3": {"error": "no route"}}
+
+
 def test_whose_each_node_is_stands_in_the_registry() -> None:
     rows = [("inst_1", "n1", "acme"), ("inst_2", "edge", "beta"), ("inst_3", "n3", "acme"), ("inst_4", "n3", "beta")]
     listed = {"instances": [dict(zip(("id", "name", "tenant"), row, strict=True)) for row in rows]}
