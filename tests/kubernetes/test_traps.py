@@ -97,11 +97,13 @@ def test_what_stops_a_run_before_it_changes_anything(stranded: Callable[..., Any
     )
 
 
-def test_one_pod_lost_its_ca(pod_fleet: Callable[..., Any]) -> None:
-    """Replicas that disagree stop a run: nobody knows yet which of them is right."""
-    made = pod_fleet(2, "W1")
-    made.accident(pods=1)
-    refused(made, "differ")
+def test_pods_with_cas_of_their_own(pod_fleet: Callable[..., Any]) -> None:
+    """Replicas that disagree stop a run: nobody knows which of them is right."""
+    made = pod_fleet(1, "W1")
+    mount = {"name": "certs", "mountPath": "/var/lib/quazzar-cc/certs", "subPathExpr": "$(CC_LAB_NAME)"}
+    made.patch_container(volumeMounts=[mount], env=[{"name": "CC_ALLOW_AUTO_CA_GEN", "value": "true"}])
+    made.rolled_out()
+    refused(made, "the replicas hold different active CAs")
 
 
 def test_a_claim_for_one_node(stranded: Callable[..., Any]) -> None:
