@@ -88,7 +88,7 @@ class Rollout:
 @dataclass(frozen=True)
 class Pod:
     """A pod as far as it matters here. ``live``: its container runs and nobody has asked for its end, which is what
-    ``leaving`` says. ``why``: why it is not live."""
+    ``leaving`` says; ``ended``: its container has ended since. ``why``: why it is not live."""
 
     name: str
     address: str
@@ -98,6 +98,7 @@ class Pod:
     why: str = ""
     ports: Mapping[str, int] = field(default_factory=dict)
     leaving: bool = False
+    ended: bool = False
 
 
 def _map(value: Any) -> Json:
@@ -310,6 +311,7 @@ def _pod(found: Json, box: str) -> Pod:
         why=why,
         ports={name or str(number): number for name, number in numbers if number},
         leaving=leaving,
+        ended=leaving and bool(_map(_map(state.get("state")).get("terminated"))),
     )
 
 
@@ -382,7 +384,8 @@ def _pending(workload: Json, found: Sequence[Pod]) -> str:
         return f"{updated} of {wanted} replicas have the change{because}"
     if ready < wanted:
         return f"{ready} of {wanted} replicas are ready{because}"
-    leaving = [pod.name for pod in found if pod.leaving]
+    # One that has ended is listed for some seconds more.
+    leaving = [pod.name for pod in found if pod.leaving and not pod.ended]
     if replicas > wanted or leaving:
         return f"a replica from before still runs ({', '.join(leaving) or 'not named yet'})"
     if len({pod.revision for pod in found if pod.live}) > 1:
@@ -449,10 +452,10 @@ def stalls(workload: Json, claims: Mapping[str, Json], budgets: Sequence[Json] =
                 + " Set the strategy Recreate, or a claim with ReadWriteMany"
             )
     for budget in _maps(budgets):
-        allowed, name = _map(budget.get("status")).get("disruptionsAllowed"), _map(budget.get("metadata")).get("name")
-        if allowed == 0 and replicas > 1:
+        if _map(budget.get("status")).get("disruptionsAllowed") == 0 and replicas > 1:
+            its_name = _text(_map(budget.get("metadata")).get("name"))
             found.append(
-                f"{title(workload)}: the PodDisruptionBudget {_text(name)} allows no disruption now. It"
+                f"{title(workload)}: the PodDisruptionBudget {its_name} allows no disruption now. It"
                 " does not hold up a rollout, but no node with such a pod can be drained meanwhile"
             )
     return tuple(found)

@@ -395,7 +395,7 @@ EVICTED = {"phase": "Failed", "reason": "Evicted", "message": "The node was low 
 def test_a_pod_that_is_not_live_says_why(found: Tree, why: str) -> None:
     (only,) = workload.pods([found], CP, ["rs1"])
     assert (only.live, only.ready, only.why) == (False, False, why)
-    assert only.leaving == (why == "its end was asked for")
+    assert only.leaving == (why == "its end was asked for") and not only.ended
 
 
 # --- its rollout -----------------------------------------------------------------------------------------------------
@@ -444,6 +444,7 @@ BOTH = (pod("a"), pod("b"))
          "a replica from before still runs (old)", False),
         ({"status": status()}, (pod("a"), pod("b", revision="7d5f")), False,
          "replicas of more than one revision run (a of 66b7c9f5d, b of 7d5f)", False),
+        ({"status": status()}, (*BOTH, pod("old", {"terminated": {"exitCode": 0}}, deleted="now")), True, "", False),
         # an evicted pod stays in the list until somebody clears it away
         ({"status": status()}, (*BOTH, pod("c", None, **EVICTED)), True, "", False),
         # a deadline
