@@ -36,30 +36,41 @@ def gather(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     found = cluster.workload()
     box = workload.container(found, options["container"])
     pods = cluster.pods(found, str(box["name"]))
-    variables = (options["variable"], options["auto_ca_gen_variable"])
-    objects = cluster.objects(workload.references(box, variables))
-    source = workload.source(box, variables[0], objects)
     rolled = workload.rollout(found, pods)
+    told = {
+        "title": workload.title(found),
+        "container": str(box["name"]),
+        "replicas": workload.wanted_replicas(found),
+        "revision": str((found.get("metadata") or {}).get("generation") or ""),
+        **_beside(cluster, found, box, options),
+        "kept_by": workload.kept_by(found),
+        "rolled_out": rolled.done,
+        "rollout": rolled.reason,
+        "rollout_failed": rolled.failed,
+    }
     replicas = [_pod(cluster, name, pod, box, options) for pod in pods if pod.live]
     if not replicas:
-        told = "; ".join(f"{pod.name}: {pod.why}" for pod in pods) or "it has no pod"
-        gone = HostError(f"{workload.title(found)}: expected a live pod, found none ({told})")
+        why = "; ".join(f"{pod.name}: {pod.why}" for pod in pods) or "it has no pod"
+        gone = HostError(f"{workload.title(found)}: expected a live pod, found none ({why})")
         replicas = [replica.not_read(name, {**options, "name": "no live pod", "address": ""}, gone)]
-    return {
-        "workload": {
-            "title": workload.title(found),
-            "container": str(box["name"]),
-            "replicas": int((found.get("spec") or {}).get("replicas") or 0),
-            "revision": str((found.get("metadata") or {}).get("generation") or ""),
-            "source": dataclasses.asdict(source),
-            "kept_by": workload.kept_by(found),
-            "rolled_out": rolled.done,
-            "rollout": rolled.reason,
-            "rollout_failed": rolled.failed,
-            "stalls": list(workload.stalls(found, cluster.claims(found))),
-        },
-        "replicas": replicas,
-    }
+    return {"workload": told, "replicas": replicas}
+
+
+def _beside(
+    cluster: kubernetes.Cluster, found: Mapping[str, Any], box: Mapping[str, Any], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the objects beside the workload say. With ``tolerate`` one that may not be read leaves the rest as it is."""
+    told: dict[str, Any] = {"source": None, "stalls": None, "error": ""}
+    try:
+        variables = (options["variable"], options["auto_ca_gen_variable"])
+        source = workload.source(box, variables[0], cluster.objects(workload.references(box, variables)))
+        told["source"] = {**dataclasses.asdict(source), "title": str(source)}
+        told["stalls"] = list(workload.stalls(found, cluster.claims(found)))
+    except HostError as error:
+        if not options["tolerate"]:
+            raise
+        told["error"] = str(error)
+    return told
 
 
 def _pod(
@@ -68,8 +79,12 @@ def _pod(
     """One live pod: its files by exec, its listener through the port-forward, its log from the API."""
     named = {**options, "name": pod.name, "env_file": None, "log_command": None, "environment": True}
     host = cluster.host(f"{name}/{pod.name}", pod.name, str(box["name"]))
-    with cluster.forward(pod.name, options["port"]) as address:
-        result = replica.gather(host, {**named, "address": address})
+    with cluster.forward(pod.name, options["port"]) as door:
+        result = replica.gather(host, {**named, "address": door.address})
+    if result["listener_error"]:
+        # The loopback means nothing to anybody, and is another one each time.
+        seen = result["listener_error"].replace(door.address, f"port {options['port']} of {pod.name}")
+        result["listener_error"] = door.error or seen
     result["address"] = f"{pod.address}:{options['port']}" if pod.address else ""
     try:
         result["boot"] = replica.boot(cluster.log(pod.name, str(box["name"]), logs.LIMIT), options)
