@@ -106,7 +106,7 @@ options:
         Regular expression for a line that is logged at the start of the process, before O(grace_log_pattern). Lines before the last such
         line are of an earlier boot and do not count.
       - >-
-        When no line matches, all lines count and RV(replicas[].boot.since_boot) is V(false). A container that starts again begins another
+        When no line matches, all lines count and C(boot.since_boot) is V(false). A container that starts again begins another
         log. The first 4 MiB of it are looked at.
     type: str
     default: '(?i)\bstarting\b.*\b(?:control (?:panel|center)|quazzar)|\b(?:control (?:panel|center)|quazzar)\b.*\bstarting\b'
@@ -116,8 +116,8 @@ options:
     default: 15.0
   tolerate:
     description: >-
-      Return a failure as RV(replicas[].error) or RV(workload.error) instead of failing. What could be read of the other pods is returned all
-      the same.
+      Return a failure as RV(workload.error), or as C(error) of one of RV(replicas), instead of failing. What could be read of the other
+      pods is returned all the same.
     type: bool
     default: false
 seealso:

@@ -445,6 +445,8 @@ BOTH = (pod("a"), pod("b"))
         ({"status": status()}, (pod("a"), pod("b", revision="7d5f")), False,
          "replicas of more than one revision run (a of 66b7c9f5d, b of 7d5f)", False),
         ({"status": status()}, (*BOTH, pod("old", {"terminated": {"exitCode": 0}}, deleted="now")), True, "", False),
+        ({"status": status(updatedReplicas=1)}, (*BOTH, pod("old", deleted="now")), False,
+         "1 of 2 replicas have the change", False),
         # an evicted pod stays in the list until somebody clears it away
         ({"status": status()}, (*BOTH, pod("c", None, **EVICTED)), True, "", False),
         # a deadline
@@ -574,6 +576,12 @@ def test_what_would_hold_a_rollout_up(spec: Tree, claims: Tree, words: list[str]
     found = workload.stalls(made(**copy.deepcopy(spec)), claims)
     assert len(found) == bool(words)
     assert all(word in found[0] for word in words), found
+
+
+@pytest.mark.parametrize(("replicas", "wanted"), [(3, 3), (0, 0), (None, 1), ("2", 1)])
+def test_how_many_replicas_there_are_to_be(replicas: t.Any, wanted: int) -> None:
+    assert workload.wanted_replicas(made(replicas=replicas)) == wanted
+    assert workload.wanted_replicas({}) == 1
 
 
 def test_a_budget_is_told_of_when_it_allows_nothing() -> None:

@@ -10,12 +10,14 @@ import subprocess
 import typing as t
 
 import pytest
+import yaml
 
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core import workload
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.errors import HostError, InputError, Unreachable
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.workload import Pod
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io import kubernetes, pods
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io.host import Host
+from ansible_collections.quazzar.ca_rotation.plugins.modules import cp_info, k8s_cp_info
 
 POOL = "CC_TRUST_ADDITIONAL_CA_CERTS"
 GRACE = "loaded additional trusted CA (rotation grace)"
@@ -127,6 +129,15 @@ def test_each_live_pod_is_a_replica(cp: ClusterDouble, tmp_path: pathlib.Path) -
             "listener_error"
         ] == f"port 8443 of {pod.name}: the connection was refused: is the Control Panel" + (" running there?")
         assert cp.hosts[pod.name].round_trips == 1 and cp.hosts[pod.name].name == f"cp/{pod.name}"
+
+
+def test_the_documentation_says_what_is_returned(cp: ClusterDouble, tmp_path: pathlib.Path) -> None:
+    found, documented = gather(tmp_path), yaml.safe_load(k8s_cp_info.RETURN)
+    assert list(found) == list(documented) == ["workload", "replicas"]
+    assert set(found["workload"]) == set(documented["workload"]["contains"])
+    assert set(found["workload"]["source"]) == set(documented["workload"]["contains"]["source"]["contains"])
+    one = yaml.safe_load(cp_info.RETURN)["replica"]["contains"]
+    assert all(set(each) == set(one) for each in found["replicas"])
 
 
 def test_what_goes_wrong_with_one_leaves_the_others(cp: ClusterDouble, tmp_path: pathlib.Path) -> None:
