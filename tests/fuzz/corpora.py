@@ -528,6 +528,72 @@ def evidences() -> tuple[str, ...]:
 
 
 @functools.cache
+def workloads() -> tuple[str, ...]:
+    """Objects of a Kubernetes API: a workload, what is listed as its pods, and what both refer to."""
+    certs, claim = "/var/lib/cc/certs", {"persistentVolumeClaim": {"claimName": "cp-certs"}}
+    by_key = {"configMapKeyRef": {"name": "settings", "key": "pool", "optional": True}}
+    box = {
+        "name": "cc",
+        "env": [{"name": POOL_VARIABLE, "value": "/a.crt,/b.crt"}, {"name": POOL_VARIABLE, "valueFrom": by_key}],
+        "envFrom": [{"configMapRef": {"name": "settings"}, "prefix": "CC_"}, {"secretRef": {"name": "hidden"}}],
+        "volumeMounts": [{"name": "certs", "mountPath": certs}],
+        "ports": [{"name": "mtls", "containerPort": 8443}],
+    }
+    chosen = {"matchLabels": {"app": "cc"}, "matchExpressions": [{"key": "a", "operator": "In", "values": ["b", "c"]}]}
+    labels = {"app": "cc", "argocd.argoproj.io/instance": "cc"}
+    spec = {"containers": [box], "initContainers": [{"name": "migrate"}], "volumes": [{"name": "certs", **claim}]}
+    late = {"type": "Progressing", "reason": "ProgressDeadlineExceeded", "message": "it has timed out"}
+    counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), 2)
+    about = {"name": "cc", "namespace": "quazzar", "uid": "u1", "generation": 3}
+    deployment = {
+        "kind": "Deployment",
+        "metadata": {**about, "labels": labels, "managedFields": [{"manager": "kubectl"}]},
+        "spec": {"replicas": 2, "selector": chosen, "strategy": {}, "template": {"spec": spec}},
+        "status": {"observedGeneration": 3, **counts, "conditions": [late]},
+    }
+    own = {
+        "updateStrategy": {"rollingUpdate": {"partition": 1}},
+        "volumeClaimTemplates": [{"metadata": {"name": "certs"}}],
+    }
+    stateful = {
+        "kind": "StatefulSet",
+        "metadata": about,
+        "spec": {**own, "selector": chosen, "template": {"spec": spec}},
+        "status": {"observedGeneration": 3, "updateRevision": "cc-2", "currentRevision": "cc-1", **counts},
+    }
+
+    def pod(name: str, phase: str, state: dict[str, Any], **meta: Any) -> dict[str, Any]:
+        owner = {"ownerReferences": [{"uid": "u1"}], "labels": {"pod-template-hash": "66b"}}
+        told = {
+            "phase": phase,
+            "podIP": "10.1.0.7",
+            "containerStatuses": [{"name": "cc", "ready": True, "state": state}],
+        }
+        return {"metadata": {"name": name, **owner, **meta}, "spec": {"containers": [box]}, "status": told}
+
+    crash = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}
+    pods = [
+        pod("a", "Running", {"running": {}}),
+        pod(
+            "b", "Running", {"terminated": {"exitCode": 1, "reason": "Error"}}, deletionTimestamp="2026-06-01T12:00:00Z"
+        ),
+        pod("c", "Pending", crash),
+    ]
+    beside = {
+        "settings": {"data": {"pool": "/c.crt", POOL_VARIABLE.removeprefix("CC_"): "/d.crt"}},
+        "hidden": {"data": {POOL_VARIABLE: "/e.crt"}},
+        "claims": {"cp-certs": {"spec": {"accessModes": ["ReadWriteOnce"]}}},
+        "budgets": [{"metadata": {"name": "keep"}, "status": {"disruptionsAllowed": 0}}],
+    }
+    ended = {"status": "Failure", "details": {"causes": [{"reason": "ExitCode", "message": "3"}]}}
+    return tuple(
+        json.dumps({"workload": each, "pods": listed, "beside": beside, "ended": ended})
+        for each in (deployment, stateful)
+        for listed in (pods, pods[:1])
+    )
+
+
+@functools.cache
 def exports() -> tuple[bytes, ...]:
     """Exported lists of instances, JSON and YAML."""
     row = {"id": "inst_0", "name": "node0", "status": "online", "last_heartbeat": "2026-06-01T11:59:59+02:00"}

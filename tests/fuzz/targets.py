@@ -53,6 +53,7 @@ from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core import (
     totp,
     trust,
     waivers,
+    workload,
 )
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.errors import (
     HostError,
@@ -65,6 +66,7 @@ from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io import (
     cp_api,
     fleet,
     fleet_evidence,
+    kubernetes,
     node,
     os_api,
     pool_file,
@@ -441,6 +443,42 @@ def _lock(data: bytes) -> str:
     return READ
 
 
+# --- what a Kubernetes API holds -------------------------------------------------------------------------------------
+
+
+def _workload(data: bytes) -> str:
+    tree = json.loads(data)
+    if not isinstance(tree, dict) or not isinstance(tree.get("workload"), dict):
+        return REFUSED
+    found, beside = tree["workload"], tree["beside"] if isinstance(tree.get("beside"), dict) else {}
+    listed = [each for each in tree["pods"] if isinstance(each, dict)] if isinstance(tree.get("pods"), list) else []
+    claims = beside["claims"] if isinstance(beside.get("claims"), dict) else {}
+    there = {name: beside[name] for name in ("settings", "hidden") if name in beside}
+    objects = {("Secret" if name == "hidden" else "ConfigMap", name): each for name, each in there.items()}
+    pods = workload.pods(listed, "cc", ["u1"])
+    assert all(bool(pod.why) != pod.live and not (pod.ready and not pod.live) for pod in pods)
+    rolled = workload.rollout(found, pods)
+    assert bool(rolled.reason) != rolled.done and not (rolled.done and rolled.failed)
+    assert not rolled.done or all(pod.ended for pod in pods if pod.leaving)
+    with contextlib.suppress(HostError):
+        assert kubernetes._exit_status("a", "cc", json_bytes(tree.get("ended"))) is not None
+    json.dumps([workload.kept_by(found), workload.stalls(found, claims, beside.get("budgets") or ())])
+    try:
+        workload.selector(found)
+        box = workload.container(found, "cc")
+        source = workload.source(box, corpora.POOL_VARIABLE, objects)
+        asked = workload.references(box, [corpora.POOL_VARIABLE])
+        asked_for = {pair: objects[pair] for pair in asked if pair in objects}
+        assert workload.source(box, corpora.POOL_VARIABLE, asked_for) == source
+        assert isinstance(workload.refusal_to_follow(found, box, corpora.POOL_VARIABLE, source), str)
+        mount = {"kind": "ConfigMap", "name": "legacy", "path": "/legacy"}
+        json.dumps([workload.volume_of(found, box, "/var/lib/cc/certs"), workload.claim_names(found)])
+        workload.pool_patch(box, corpora.POOL_VARIABLE, "/a.crt", mount)
+    except InputError:
+        return REFUSED
+    return READ
+
+
 def _transport(data: bytes) -> str:
     """The bytes that come back over a connection, before anything is known of them."""
     sections, code, lack = parse(_text(data), corpora.MARK)
@@ -608,7 +646,7 @@ def _texts(seeds: Callable[[], Sequence[bytes]]) -> Callable[[random.Random], by
 TARGETS = {
     target.name: target
     for target in (
-        Target("bundle", _texts(corpora.bundles), _bundle, 185),
+        Target("bundle", _texts(corpora.bundles), _bundle, 170),
         Target("pool", _texts(corpora.environments), _pool, 140),
         Target("log", _texts(corpora.logs), _log, 90),
         Target("headers", _texts(corpora.header_dumps), _headers, 100),
@@ -617,6 +655,7 @@ TARGETS = {
         Target("node_api", _trees(corpora.node_answers), _node_api, 60),
         Target("host", _trees(corpora.host_answers), _host, 50),
         Target("lock", _trees(corpora.locks), _lock, 20),
+        Target("workload", _trees(corpora.workloads), _workload, 15),
         Target("transport", _make_transport, _transport, 30),
         Target("evidence", _trees(corpora.evidences), _evidence, 30),
         Target("guardrails", _trees(corpora.evidences), _guardrails, 15),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from fleets import digest_of
 
 pytestmark = pytest.mark.kubernetes

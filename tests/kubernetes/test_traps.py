@@ -60,14 +60,17 @@ def test_what_stops_a_run_before_it_changes_anything(stranded: Callable[..., Any
     workload = f"Deployment {made.namespace}/quazzar-cc"
     refused(
         made,
-        f"{workload}: expected one container, found log-shipper, control-center. Say which one is the CP: quazzar_k8s_container.",
+        f"{workload}: expected one container, found log-shipper, control-center. Say which one is the CP:"
+        " quazzar_k8s_container.",
         quazzar_k8s_container="",
     )
     refused(made, "expected a container 'migrate' (that is an init container", quazzar_k8s_container="migrate")
-    refused(made, f"expected the Deployment {made.namespace}/gone, found none of that name", quazzar_k8s_deployment="gone")
+    refused(
+        made, f"expected the Deployment {made.namespace}/gone, found none of that name", quazzar_k8s_deployment="gone"
+    )
 
     made.patch({"spec": {"paused": True}})
-    refused(made, f"{workload} is paused, so no change would come to its pods. Resume it: kubectl rollout resume")
+    refused(made, f"{workload}: it is paused, resume it: kubectl rollout resume")
     made.patch({"spec": {"paused": None}})
 
     # a repository decides what it is like
@@ -81,7 +84,10 @@ def test_what_stops_a_run_before_it_changes_anything(stranded: Callable[..., Any
     looked = made.play("drift_report", quazzar_k8s_kubeconfig=reader, quazzar_k8s_context="")
     assert set(looked.states.values()) == {"stranded"}, looked.tail
     checked = made.play("ca_rotate", "--check", status=2, quazzar_k8s_kubeconfig=reader, quazzar_k8s_context="")
-    for rule in ('apiGroups: ["apps"], resources: ["deployments"], verbs: ["patch"]', 'resources: ["configmaps"], verbs: ["create"]'):
+    for rule in (
+        'apiGroups: ["apps"], resources: ["deployments"], verbs: ["patch"]',
+        'resources: ["configmaps"], verbs: ["create"]',
+    ):
         assert checked.says(rule), checked.tail
 
     # the variable comes from elsewhere
@@ -92,8 +98,8 @@ def test_what_stops_a_run_before_it_changes_anything(stranded: Callable[..., Any
     made.rolled_out()
     refused(
         made,
-        f"{POOL_VARIABLE} comes from the key {POOL_VARIABLE} of the ConfigMap settings (envFrom), which other variables come from too."
-        " Nothing was changed. Let this collection edit that object (quazzar_k8s_env_source: follow)",
+        f"{POOL_VARIABLE} comes from the key {POOL_VARIABLE} of the ConfigMap settings (envFrom), which other"
+        " variables come from too. Nothing was changed. Let this collection edit that object (quazzar_k8s_env_source: follow)",
     )
 
 
@@ -108,7 +114,11 @@ def test_pods_with_cas_of_their_own(pod_fleet: Callable[..., Any]) -> None:
 
 def test_a_claim_for_one_node(stranded: Callable[..., Any]) -> None:
     made = stranded(access_mode="ReadWriteOnce")
-    refused(made, "mounts the claim cp-certs, which only one node may mount (ReadWriteOnce), and rolls by starting new pods first")
+    refused(
+        made,
+        "mounts the claim cp-certs, which only one node may mount (ReadWriteOnce), and rolls by starting new pods"
+        " first: a new pod on another node waits for ever. Set the strategy Recreate",
+    )
     opened = made.play("grace_open", quazzar_k8s_one_node=True)
     assert opened.report["phase"] == "window open"
     made.connected()
@@ -120,7 +130,9 @@ def test_a_rollout_that_crashes_is_taken_back(stranded: Callable[..., Any]) -> N
     made.rolled_out()
     pods = made.pods()
     run = made.play("grace_open", status=2)
-    assert run.says(f"Deployment {made.namespace}/quazzar-cc: expected the rollout to come to its end within 600 s, found: "), run.tail
+    assert run.says(
+        f"Deployment {made.namespace}/quazzar-cc: expected the rollout to come to its end within 600 s, found: "
+    ), run.tail
     assert run.says("before its last start ends with: no such file"), run.tail
     assert run.says("The trust pool of cp was put back as it was"), run.tail
     made.rolled_out()
@@ -177,22 +189,34 @@ def test_a_patch_that_is_put_back_is_noticed(stranded: Callable[..., Any]) -> No
 
 
 def test_the_variable_in_a_config_map_is_followed(stranded: Callable[..., Any], tmp_path: Path) -> None:
-    """With the account of the documentation, several containers, a PodDisruptionBudget that allows nothing, and a Secret."""
+    """With the documented account, several containers, a PodDisruptionBudget that allows nothing, and a Secret."""
     made = stranded(sidecar=True, init=True)
     space = {"namespace": made.namespace}
     budget = {"minAvailable": 2, "selector": {"matchLabels": {"app": "quazzar-cc"}}}
-    made.cluster.create({"apiVersion": "policy/v1beta1", "kind": "PodDisruptionBudget", "metadata": {"name": "cp", **space}, "spec": budget})
+    made.cluster.create(
+        {
+            "apiVersion": "policy/v1beta1",
+            "kind": "PodDisruptionBudget",
+            "metadata": {"name": "cp", **space},
+            "spec": budget,
+        }
+    )
     held = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", **space}}
     made.cluster.create({**held, "data": {"pool": "", "other": "1"}})
     source = {"configMapKeyRef": {"name": "settings", "key": "pool"}}
     made.patch_container(env=[{"name": POOL_VARIABLE, "valueFrom": source}])
     made.rolled_out()
-    refused(made, f"{POOL_VARIABLE} comes from the key pool of the ConfigMap settings (valueFrom). Nothing was changed.")
+    refused(
+        made, f"{POOL_VARIABLE} comes from the key pool of the ConfigMap settings (valueFrom). Nothing was changed."
+    )
 
     more = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["settings"], "verbs": ["get", "patch"]}
     secret = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "create", "patch"]}
     rules = [*accounts.documented(READ), *accounts.documented(CHANGE), more, secret]
-    account = {"quazzar_k8s_kubeconfig": accounts.kubeconfig(made, "rotation", rules, tmp_path), "quazzar_k8s_context": ""}
+    account = {
+        "quazzar_k8s_kubeconfig": accounts.kubeconfig(made, "rotation", rules, tmp_path),
+        "quazzar_k8s_context": "",
+    }
     done = made.play("ca_rotate", quazzar_k8s_env_source="follow", quazzar_k8s_legacy_source="Secret", **account)
     assert done.report["finished"] and done.says("legacy identity of node01 is refused by cp/quazzar-cc-"), done.tail
     settings = made.cluster.core.read_namespaced_config_map("settings", made.namespace).data
@@ -205,7 +229,10 @@ def test_least_privilege(stranded: Callable[..., Any], tmp_path: Path) -> None:
     """Exactly the documented rules, on a controller and for nodes that have no way to the pods; files on the volume."""
     made = stranded()
     rules = [*accounts.documented(READ), *accounts.documented(CHANGE)]
-    account = {"quazzar_k8s_kubeconfig": accounts.kubeconfig(made, "rotation", rules, tmp_path), "quazzar_k8s_context": ""}
+    account = {
+        "quazzar_k8s_kubeconfig": accounts.kubeconfig(made, "rotation", rules, tmp_path),
+        "quazzar_k8s_context": "",
+    }
     files = {"quazzar_legacy_ca_dir": "/var/lib/quazzar-cc/certs/legacy", "quazzar_k8s_legacy_source": "volume"}
     done = made.play("ca_rotate", quazzar_k8s_witness_pods=False, **files, **account)
     assert done.report["finished"], done.tail
@@ -216,7 +243,7 @@ def test_least_privilege(stranded: Callable[..., Any], tmp_path: Path) -> None:
 
 
 def test_a_repository_decides(stranded: Callable[..., Any], tmp_path: Path) -> None:
-    """What is shown is what somebody else applies. The run itself writes nothing but its lock, and its account could not."""
+    """What is shown is what somebody else applies. The run writes nothing but its lock, and its account could not."""
     made = stranded()
     lock = [rule for rule in accounts.documented(CHANGE) if rule["resources"] == ["leases"]]
     account = accounts.kubeconfig(made, "reader", [*accounts.documented(READ), *lock], tmp_path)

@@ -7,12 +7,16 @@
 
 """The Control Panel as a Kubernetes workload: what its objects say, and the patch that changes its trust pool.
 
-Objects are the API's JSON as plain data. A variable comes from the container's own ``env`` before any ``envFrom``, and
-of several sources in ``envFrom`` the last one wins (Kubernetes API reference, Container v1 core).
+Objects are the API's JSON as plain data; what is missing there, null or of another type counts as empty. A variable
+comes from the container's own ``env`` before any ``envFrom``; of several entries the last one wins, and one that is
+optional and leads nowhere is passed over (Kubernetes API reference, Container v1 core, and the kubelet's
+makeEnvironment).
 """
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,18 +26,29 @@ from .errors import InputError
 Json = Mapping[str, Any]
 
 KINDS = ("Deployment", "StatefulSet")
-#: Where a controller that keeps objects as its repository has them leaves its name: (label or annotation, who).
-_OWNERS = (
-    ("argocd.argoproj.io/tracking-id", "Argo CD"),
-    ("argocd.argoproj.io/instance", "Argo CD"),
-    ("kustomize.toolkit.fluxcd.io/name", "Flux"),
-    ("helm.toolkit.fluxcd.io/name", "Flux"),
-    ("meta.helm.sh/release-name", "Helm"),
+#: By what a controller that keeps objects as its repository has them is known: who, its labels or annotations, and
+#: words in the names of managedFields. The last only when nobody before it is found, because both of the others use
+#: what is made for it.
+_KEEPERS = (
+    ("Argo CD", ("argocd.argoproj.io/tracking-id", "argocd.argoproj.io/instance"), ("argocd",)),
+    (
+        "Flux",
+        ("kustomize.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/name"),
+        ("kustomize-controller", "helm-controller"),
+    ),
+    ("Helm", ("meta.helm.sh/release-name",), ("helm",)),
 )
 #: The name of the volume and of the objects that hold the legacy CAs.
 VOLUME = "quazzar-legacy-cas"
 #: A container that was started again so often, and still is not ready, will not be by itself.
 CRASHES = 2
+#: What Kubernetes makes something else of in the ``value`` of an env entry: a reference, or the sign itself doubled.
+_EXPANDED = re.compile(r"\$(?:\$|\([^)]*\))")
+_GROUPS = ("apps", "policy")
+#: A client opens these with GET or with POST, and later releases want the second right for either.
+_CONNECTED = ("pods/exec", "pods/portforward")
+_MESSAGE_LIMIT = 200
+_REPLICAS_LIMIT = 100
 
 
 @dataclass(frozen=True)
@@ -42,7 +57,10 @@ class Source:
 
     ``kind``: "value" (in the workload itself), "ConfigMap" or "Secret" (under ``key`` of the object ``name``), "field"
     (something of the pod, that nobody can set), or "absent".
-    ``whole``: by envFrom, so that other variables come from the same object. ``immutable``: nobody may edit it.
+    ``whole``: by envFrom, so that other variables come from the same object.
+    ``expands``: the value holds what Kubernetes makes something else of when it starts the container, ``$(NAME)`` or
+    ``$$``. ``value`` is as it stands; what a container really got is only known inside of it.
+    ``trouble``: why there is no value under that key. ``immutable``: nobody may edit the object.
     """
 
     kind: str
@@ -50,6 +68,8 @@ class Source:
     key: str = ""
     value: str = ""
     whole: bool = False
+    expands: bool = False
+    trouble: str = ""
     immutable: bool = False
 
     def __str__(self) -> str:
@@ -71,7 +91,8 @@ class Rollout:
 @dataclass(frozen=True)
 class Pod:
     """A pod as far as it matters here. ``live``: its container runs and nobody has asked for its end, which is what
-    ``ending`` says. ``crashes``: how often its container was started again."""
+    ``leaving`` says; ``ended``: its container has ended since. ``why``: why it is not live. ``restarts``: how often its
+    container was started again."""
 
     name: str
     address: str
@@ -79,35 +100,61 @@ class Pod:
     ready: bool
     revision: str = ""
     why: str = ""
-    ending: bool = False
-    crashes: int = 0
     ports: Mapping[str, int] = field(default_factory=dict)
+    leaving: bool = False
+    ended: bool = False
+    restarts: int = 0
+
+
+def _map(value: Any) -> Json:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _maps(value: Any) -> Sequence[Json]:
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, (list, tuple)) else []
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _texts(value: Any) -> Sequence[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, (list, tuple)) else []
+
+
+def _number(value: Any, default: int = 0) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else default
 
 
 def containers(workload: Json) -> Sequence[Json]:
-    return _spec(workload).get("containers") or ()
+    return _maps(_pod_spec(workload).get("containers"))
 
 
-def _spec(workload: Json) -> Json:
-    found: Json = ((workload.get("spec") or {}).get("template") or {}).get("spec") or {}
-    return found
+def _pod_spec(workload: Json) -> Json:
+    return _map(_map(_map(workload.get("spec")).get("template")).get("spec"))
+
+
+def wanted_replicas(workload: Json) -> int:
+    """How many replicas there are to be; one when the workload does not say."""
+    return _number(_map(workload.get("spec")).get("replicas"), 1)
 
 
 def title(workload: Json) -> str:
     """Kind, namespace and name, as a message names the workload."""
-    meta = workload.get("metadata") or {}
-    return f"{workload.get('kind', 'Deployment')} {meta.get('namespace')}/{meta.get('name')}"
+    meta = _map(workload.get("metadata"))
+    kind = _text(workload.get("kind")) or "Deployment"
+    return f"{kind} {_text(meta.get('namespace')) or '?'}/{_text(meta.get('name')) or '?'}"
 
 
 def container(workload: Json, wanted: str) -> Json:
     """The container of that name, or the only one when no name is given. Raises InputError that lists what there is."""
     found = containers(workload)
-    names = [str(each.get("name")) for each in found]
+    names = [_text(each.get("name")) for each in found]
     if wanted:
         for each in found:
             if each.get("name") == wanted:
                 return each
-        before = [str(each.get("name")) for each in _spec(workload).get("initContainers") or ()]
+        before = [each.get("name") for each in _maps(_pod_spec(workload).get("initContainers"))]
         hint = " (that is an init container, which has ended when the CP runs)" if wanted in before else ""
         raise InputError(
             f"{title(workload)}: expected a container {wanted!r}{hint}, found {', '.join(names) or 'none'}. Correct"
@@ -124,79 +171,116 @@ def container(workload: Json, wanted: str) -> Json:
 def source(box: Json, variable: str, objects: Mapping[tuple[str, str], Json]) -> Source:
     """Where this container's ``variable`` comes from. ``objects``: the ConfigMaps and Secrets that it refers to, by
     kind and name; values of a Secret are text here, not base64."""
-    for item in reversed(box.get("env") or ()):
+    nowhere = Source("absent")
+    for item in reversed(_maps(box.get("env"))):
         if item.get("name") == variable:
-            return _of_env(item, objects)
-    for item in reversed(box.get("envFrom") or ()):
-        prefix = str(item.get("prefix") or "")
-        kind, name = _reference(item)
+            found = _of_env(item, objects)
+            if not (found.trouble and _optional(item)):
+                return found
+            nowhere = found
+    for item in reversed(_maps(box.get("envFrom"))):
+        prefix = _text(item.get("prefix"))
+        kind, name = _reference(item, "Ref")
         key = variable[len(prefix) :] if variable.startswith(prefix) else ""
-        holder = objects.get((kind, name)) or {}
-        data = holder.get("data") or {}
+        holder = _map(objects.get((kind, name)))
+        data = _map(holder.get("data"))
         if key and key in data:
-            return Source(kind, name, key, str(data[key]), whole=True, immutable=bool(holder.get("immutable")))
-    return Source("absent")
+            return Source(kind, name, key, _text(data[key]), whole=True, immutable=holder.get("immutable") is True)
+    return nowhere
 
 
 def _of_env(item: Json, objects: Mapping[tuple[str, str], Json]) -> Source:
-    by = item.get("valueFrom") or {}
-    for field_name, kind in (("configMapKeyRef", "ConfigMap"), ("secretKeyRef", "Secret")):
-        if field_name in by:
-            name, key = str(by[field_name].get("name")), str(by[field_name].get("key"))
-            holder = objects.get((kind, name)) or {}
-            value = str((holder.get("data") or {}).get(key, ""))
-            return Source(kind, name, key, value, immutable=bool(holder.get("immutable")))
-    return Source("field") if by else Source("value", value=str(item.get("value") or ""))
+    by, value = _map(item.get("valueFrom")), _text(item.get("value"))
+    if value or not by:
+        return Source("value", value=value, expands=bool(_EXPANDED.search(value)))
+    kind, name = _reference(by, "KeyRef")
+    if not kind:
+        return Source("field")
+    key = _text(_map(by.get(_field(kind, "KeyRef"))).get("key"))
+    if (kind, name) not in objects:
+        return Source(kind, name, key, trouble=f"there is no {kind} {name}")
+    holder = _map(objects[(kind, name)])
+    data, immutable = _map(holder.get("data")), holder.get("immutable") is True
+    if key not in data:
+        return Source(kind, name, key, trouble=f"the {kind} {name} has no key {key}", immutable=immutable)
+    return Source(kind, name, key, _text(data[key]), immutable=immutable)
 
 
-def _reference(item: Json) -> tuple[str, str]:
-    for field_name, kind in (("configMapRef", "ConfigMap"), ("secretRef", "Secret")):
-        if field_name in item:
-            return kind, str((item[field_name] or {}).get("name"))
+def _field(kind: str, ending: str) -> str:
+    return ("configMap" if kind == "ConfigMap" else "secret") + ending
+
+
+def _reference(item: Json, ending: str) -> tuple[str, str]:
+    """Kind and name of the object that an entry refers to; both empty when it is none."""
+    for kind in ("ConfigMap", "Secret"):
+        reference = item.get(_field(kind, ending))
+        if isinstance(reference, Mapping):
+            return kind, _text(reference.get("name"))
     return "", ""
 
 
+def _optional(item: Json) -> bool:
+    return any(_map(reference).get("optional") is True for reference in _map(item.get("valueFrom")).values())
+
+
 def references(box: Json, variables: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """Kind and name of each object that these variables of a container may come from."""
+    """Kind and name of each object that these variables of a container may come from, and of no other: who may read a
+    workload need not be allowed to read every Secret beside it."""
     wanted = set(variables)
-    found = [_reference(item) for item in box.get("envFrom") or ()]
-    for item in box.get("env") or ():
-        by = item.get("valueFrom") or {}
-        if item.get("name") in wanted and "configMapKeyRef" in by:
-            found.append(("ConfigMap", str(by["configMapKeyRef"].get("name"))))
-        if item.get("name") in wanted and "secretKeyRef" in by:
-            found.append(("Secret", str(by["secretKeyRef"].get("name"))))
-    return tuple(dict.fromkeys(pair for pair in found if pair[0]))
+    entries = [item for item in _maps(box.get("env")) if _text(item.get("name")) in wanted]
+    found = [_reference(_map(item.get("valueFrom")), "KeyRef") for item in entries]
+    if wanted - {_text(item.get("name")) for item in entries if not _optional(item)}:
+        found += [_reference(item, "Ref") for item in _maps(box.get("envFrom"))]
+    return tuple(dict.fromkeys(pair for pair in found if all(pair)))
 
 
 def refusal_to_follow(workload: Json, box: Json, variable: str, found: Source) -> str:
     """Why the variable cannot be set in the workload, with the remedy; empty when it can."""
+    where = f"{title(workload)}, container {_text(box.get('name'))}: {variable}"
+    entries = sum(1 for item in _maps(box.get("env")) if item.get("name") == variable)
+    if found.expands:
+        return (
+            f"{where} is {found.value!r}, in which Kubernetes replaces $(NAME) and $$. Nothing was changed. Write the"
+            " paths out in the env of the container."
+        )
     if found.kind in {"value", "absent"}:
-        return ""
-    where = f"{title(workload)}, container {box.get('name')}: {variable} comes from {found}"
+        if entries < 2:
+            return ""
+        return (
+            f"{where} is set {entries} times in its env. The last one counts, and a patch would reach the first."
+            " Nothing was changed. Leave one of them."
+        )
+    where = f"{where} comes from {found}"
     if found.kind == "field":
         return f"{where}, which cannot be set. Give the container a value of its own for it."
     shared = ", which other variables come from too" if found.whole else ""
+    shared += f"; {found.trouble}" if found.trouble else ""
     return (
-        f"{where}{shared}. Nothing was changed. Let this collection edit that object (quazzar_k8s_env_source: follow), or"
-        f" set {variable} in the env of the container, which comes before."
+        f"{where}{shared}. Nothing was changed. Let this collection edit that object (quazzar_k8s_env_source: follow),"
+        f" or set {variable} in the env of the container, which comes before."
     )
 
 
 def selector(workload: Json) -> str:
-    """The label selector of its pods, as the API takes it. Raises InputError where there is none."""
-    chosen = (workload.get("spec") or {}).get("selector") or {}
-    parts = [f"{key}={value}" for key, value in sorted((chosen.get("matchLabels") or {}).items())]
-    for rule in chosen.get("matchExpressions") or ():
-        key, values = str(rule.get("key")), ",".join(rule.get("values") or ())
-        operator = str(rule.get("operator"))
+    """The label selector of its pods, as the API takes it. Raises InputError where there is none, or one of a form that
+    is not known: half a selector would find the pods of others."""
+    chosen = _map(_map(workload.get("spec")).get("selector"))
+    parts = [f"{key}={_text(value)}" for key, value in sorted(_map(chosen.get("matchLabels")).items())]
+    for rule in _maps(chosen.get("matchExpressions")):
+        key, operator = _text(rule.get("key")), _text(rule.get("operator"))
+        values = ",".join(_texts(rule.get("values")))
         texts = {
             "In": f"{key} in ({values})",
             "NotIn": f"{key} notin ({values})",
             "Exists": key,
             "DoesNotExist": f"!{key}",
         }
-        parts.append(texts[operator] if operator in texts else key)
+        if not key or operator not in texts:
+            raise InputError(
+                f"{title(workload)}: expected In, NotIn, Exists or DoesNotExist with a key in its selector, found"
+                f" {operator or 'nothing'!r} for {key!r}"
+            )
+        parts.append(texts[operator])
     if not parts:
         raise InputError(f"{title(workload)}: expected a selector for its pods, found none")
     return ",".join(parts)
@@ -212,50 +296,140 @@ def pods(found: Iterable[Json], box: str, owners: Iterable[str]) -> tuple[Pod, .
     mine = [
         each
         for each in found
-        if any(ref.get("uid") in allowed for ref in (each.get("metadata") or {}).get("ownerReferences") or ())
+        if any(_text(r.get("uid")) in allowed for r in _maps(_map(each.get("metadata")).get("ownerReferences")))
     ]
     return tuple(sorted((_pod(each, box) for each in mine), key=lambda pod: pod.name))
 
 
 def _pod(found: Json, box: str) -> Pod:
-    meta, status = found.get("metadata") or {}, found.get("status") or {}
-    state = next((each for each in status.get("containerStatuses") or () if each.get("name") == box), {})
-    why = ""
-    if meta.get("deletionTimestamp"):
-        why = "its end was asked for"
-    elif status.get("phase") != "Running":
-        why = str(status.get("reason") or status.get("message") or f"it is {status.get('phase') or 'not there yet'}")
-    elif "running" not in (state.get("state") or {}):
-        waiting = (state.get("state") or {}).get("waiting") or (state.get("state") or {}).get("terminated") or {}
-        why = f"its container {box} does not run: {waiting.get('reason') or 'no reason given'}"
-    own = next((e for e in (found.get("spec") or {}).get("containers") or () if e.get("name") == box), {})
-    labels = meta.get("labels") or {}
+    meta, status = _map(found.get("metadata")), _map(found.get("status"))
+    own = next((each for each in _maps(_map(found.get("spec")).get("containers")) if each.get("name") == box), {})
+    state = next((each for each in _maps(status.get("containerStatuses")) if each.get("name") == box), {})
+    labels = _map(meta.get("labels"))
+    leaving = bool(meta.get("deletionTimestamp"))
+    why = "its end was asked for" if leaving else _why(status, state, box)
+    numbers = ((_text(each.get("name")), _number(each.get("containerPort"))) for each in _maps(own.get("ports")))
     return Pod(
-        name=str(meta.get("name")),
-        address=str(status.get("podIP") or ""),
+        name=_text(meta.get("name")),
+        address=_text(status.get("podIP")),
         live=not why,
-        ready=bool(state.get("ready")) and not why,
-        revision=str(labels.get("pod-template-hash") or labels.get("controller-revision-hash") or ""),
+        ready=state.get("ready") is True and not why,
+        revision=_text(labels.get("pod-template-hash")) or _text(labels.get("controller-revision-hash")),
         why=why,
-        ending=bool(meta.get("deletionTimestamp")),
-        crashes=int(state.get("restartCount") or 0),
-        ports={str(p.get("name") or p["containerPort"]): int(p["containerPort"]) for p in own.get("ports") or ()},
+        ports={name or str(number): number for name, number in numbers if number},
+        leaving=leaving,
+        ended=leaving and bool(_map(_map(state.get("state")).get("terminated"))),
+        restarts=_number(state.get("restartCount")),
     )
 
 
-def wanted(workload: Json) -> int:
-    """How many replicas it is to have; the API's default is one."""
-    number = (workload.get("spec") or {}).get("replicas")
-    return 1 if number is None else int(number)
+def _why(status: Json, state: Json, box: str) -> str:
+    """Why a pod that is to stay is not live; empty when it is."""
+    phase = _text(status.get("phase"))
+    if phase in ("Failed", "Succeeded"):
+        return _text(status.get("reason")) or _text(status.get("message")) or f"it is {phase}"
+    if phase == "Running" and isinstance(_map(state.get("state")).get("running"), Mapping):
+        return ""
+    before = [_halt(each) for each in _maps(status.get("initContainerStatuses"))]
+    unplaced = [
+        _text(each.get("message")) or _text(each.get("reason"))
+        for each in _maps(status.get("conditions"))
+        if each.get("type") == "PodScheduled" and each.get("status") == "False"
+    ]
+    told = next((text for text in (_halt(state), *before, *unplaced) if text), "")[:_MESSAGE_LIMIT]
+    if phase == "Running":
+        return f"its container {box} does not run: {told or 'no reason given'}"
+    return f"it is {phase or 'not there yet'}{f': {told}' if told else ''}"
+
+
+def _halt(state: Json) -> str:
+    """What keeps a container from running; empty when it runs, has done its work, or waits for others only."""
+    now = _map(state.get("state"))
+    waiting, ended = _map(now.get("waiting")), _map(now.get("terminated"))
+    reason = _text(waiting.get("reason")) or _text(ended.get("reason"))
+    if not reason or reason in ("PodInitializing", "ContainerCreating", "Completed"):
+        return ""
+    last = ended or _map(_map(state.get("lastState")).get("terminated"))
+    if last:
+        return f"{reason} (exit status {_number(last.get('exitCode'))})"
+    message = " ".join(_text(waiting.get("message")).split())
+    return f"{reason}: {message}" if message else reason
+
+
+def rollout(workload: Json, found: Sequence[Pod]) -> Rollout:
+    """Whether the change that was made last has come to every replica, and nothing older runs any more.
+
+    A pause, a partition or a missed deadline matters only where something has yet to come: conditions of an earlier
+    change stand there until the controller has seen the new one.
+    """
+    status = _map(workload.get("status"))
+    if _number(status.get("observedGeneration")) < _number(_map(workload.get("metadata")).get("generation")):
+        return Rollout(False, "its controller has not seen the change yet")
+    pending = _pending(workload, found)
+    if not pending:
+        return Rollout(True)
+    never = _held_up(workload)
+    if never:
+        return Rollout(False, f"{pending}; {never}", failed=True)
+    crashing = [pod for pod in found if pod.restarts >= CRASHES and not pod.ready and not pod.leaving]
+    if crashing:
+        return Rollout(False, _stuck(crashing) or f"{crashing[0].name}: its container was restarted", failed=True)
+    for condition in _maps(status.get("conditions")):
+        if condition.get("type") == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
+            told = _stuck(found) or _text(condition.get("message")) or "no reason given"
+            return Rollout(False, f"it has missed its deadline: {told}", failed=True)
+    return Rollout(False, pending)
+
+
+def _pending(workload: Json, found: Sequence[Pod]) -> str:
+    status, wanted = _map(workload.get("status")), wanted_replicas(workload)
+    stateful = workload.get("kind") == "StatefulSet"
+    replicas, updated = _number(status.get("replicas")), _number(status.get("updatedReplicas"))
+    # Ready for as long as minReadySeconds asks. A StatefulSet did not tell before 1.22.
+    ready = _number(status.get("readyReplicas" if stateful else "availableReplicas"))
+    if stateful and status.get("updateRevision") == status.get("currentRevision"):
+        updated = max(updated, _number(status.get("currentReplicas")) or replicas)
+    stuck = _stuck(found)
+    because = f" ({stuck})" if stuck else ""
+    if updated < wanted:
+        return f"{updated} of {wanted} replicas have the change{because}"
+    if ready < wanted:
+        return f"{ready} of {wanted} replicas are ready{because}"
+    # One that has ended is listed for some seconds more.
+    leaving = [pod.name for pod in found if pod.leaving and not pod.ended]
+    if replicas > wanted or leaving:
+        return f"a replica from before still runs ({', '.join(leaving) or 'not named yet'})"
+    if len({pod.revision for pod in found if pod.live}) > 1:
+        told = ", ".join(f"{pod.name} of {pod.revision}" for pod in found if pod.live)
+        return f"replicas of more than one revision run ({told})"
+    return ""
+
+
+def _held_up(workload: Json) -> str:
+    """What keeps a change from every pod until somebody acts, with the remedy."""
+    spec = _map(workload.get("spec"))
+    strategy = _map(spec.get("updateStrategy"))
+    if spec.get("paused") is True:
+        return "it is paused, resume it: kubectl rollout resume"
+    if strategy.get("type") == "OnDelete":
+        return "its update strategy is OnDelete, so no change comes to its pods by itself: set RollingUpdate"
+    partition = _number(_map(strategy.get("rollingUpdate")).get("partition"))
+    if partition > 0:
+        return f"its partition is {partition}, so no change comes to the pods with lower numbers: set it to 0"
+    return ""
+
+
+def _stuck(found: Sequence[Pod]) -> str:
+    return "; ".join(f"{pod.name}: {pod.why}" for pod in found if pod.why and not pod.leaving)
 
 
 def stuck(workload: Json, found: Sequence[Pod]) -> list[str]:
     """The pods of a StatefulSet that are not ready and are of another revision than its template: it waits for them
     for ever, whatever the template says (Kubernetes documentation, "Forced rollback"). A Deployment has none."""
-    if workload.get("kind") != "StatefulSet":
+    revision = _text(_map(workload.get("status")).get("updateRevision"))
+    if workload.get("kind") != "StatefulSet" or not revision:
         return []
-    revision = str((workload.get("status") or {}).get("updateRevision") or "")
-    return [pod.name for pod in found if not pod.ready and not pod.ending and pod.revision != revision]
+    return [pod.name for pod in found if not pod.ready and not pod.leaving and pod.revision != revision]
 
 
 def reverts(workload: Json) -> str:
@@ -266,67 +440,21 @@ def reverts(workload: Json) -> str:
 
 def last_writer(workload: Json) -> str:
     """The manager that wrote the spec last, and when, as the API server has noted it; empty where it has not."""
-    entries = (workload.get("metadata") or {}).get("managedFields") or ()
-    wrote = [each for each in entries if "f:spec" in (each.get("fieldsV1") or {})]
+    entries = _maps(_map(workload.get("metadata")).get("managedFields"))
+    wrote = [each for each in entries if "f:spec" in _map(each.get("fieldsV1"))]
     if not wrote:
         return ""
-    last = max(wrote, key=lambda each: str(each.get("time") or ""))
-    return f"{last.get('manager')} at {last.get('time')}"
-
-
-def rollout(workload: Json, found: Sequence[Pod]) -> Rollout:
-    """Whether the change that was made last has come to every replica, and nothing older runs any more."""
-    spec, status = workload.get("spec") or {}, workload.get("status") or {}
-    number = wanted(workload)
-    if spec.get("paused"):
-        return Rollout(False, "it is paused: resume it (kubectl rollout resume)", failed=True)
-    if int(status.get("observedGeneration") or 0) < int((workload.get("metadata") or {}).get("generation") or 0):
-        return Rollout(False, "its controller has not seen the change yet")
-    late = next(
-        (
-            condition
-            for condition in status.get("conditions") or ()
-            if condition.get("type") == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded"
-        ),
-        None,
-    )
-    updated, ready = int(status.get("updatedReplicas") or 0), int(status.get("readyReplicas") or 0)
-    if workload.get("kind") == "StatefulSet" and status.get("updateRevision") == status.get("currentRevision"):
-        updated = int(status.get("currentReplicas") or status.get("replicas") or 0)
-    leaving = [pod.name for pod in found if not pod.live]
-    if late is not None:
-        return Rollout(False, _stuck(found) or str(late.get("message")), failed=True)
-    crashing = [pod for pod in found if pod.crashes >= CRASHES and not pod.ready]
-    if crashing:
-        return Rollout(False, _stuck(crashing) or f"{crashing[0].name} crashes", failed=True)
-    if updated < number:
-        return Rollout(False, f"{updated} of {number} replicas have the change{_because(found)}")
-    if ready < number:
-        return Rollout(False, f"{ready} of {number} replicas are ready{_because(found)}")
-    if int(status.get("replicas") or 0) > number or leaving:
-        return Rollout(False, f"a replica from before still runs ({', '.join(leaving) or 'not named yet'})")
-    return Rollout(True)
-
-
-def _because(found: Sequence[Pod]) -> str:
-    why = _stuck(found)
-    return f" ({why})" if why else ""
-
-
-def _stuck(found: Sequence[Pod]) -> str:
-    return "; ".join(f"{pod.name}: {pod.why}" for pod in found if pod.why and "end was asked for" not in pod.why)
+    last = max(wrote, key=lambda each: _text(each.get("time")))
+    return f"{_text(last.get('manager'))} at {_text(last.get('time'))}"
 
 
 def kept_by(workload: Json) -> str:
     """Who keeps this object as a repository has it (Argo CD, Flux, Helm); empty when nothing says so."""
-    meta = workload.get("metadata") or {}
-    marks = {**(meta.get("labels") or {}), **(meta.get("annotations") or {})}
-    for mark, who in _OWNERS:
-        if mark in marks:
-            return who
-    managers = " ".join(str(each.get("manager")) for each in meta.get("managedFields") or ())
-    for word, who in (("argocd", "Argo CD"), ("kustomize-controller", "Flux"), ("helm-controller", "Flux")):
-        if word in managers:
+    meta = _map(workload.get("metadata"))
+    marks = {*_map(meta.get("labels")), *_map(meta.get("annotations"))}
+    managers = [_text(each.get("manager")).lower() for each in _maps(meta.get("managedFields"))]
+    for who, its_marks, words in _KEEPERS:
+        if marks.intersection(its_marks) or any(word in manager for word in words for manager in managers):
             return who
     return ""
 
@@ -342,24 +470,15 @@ def stalls(
     one node may mount holds nothing up.
     """
     found: list[str] = []
-    spec = workload.get("spec") or {}
-    replicas = wanted(workload)
-    strategy = spec.get("strategy") or {}
-    rolling = workload.get("kind", "Deployment") == "Deployment" and strategy.get("type", "RollingUpdate") != "Recreate"
-    if spec.get("paused"):
-        found.append(
-            f"{title(workload)} is paused, so no change would come to its pods. Resume it: kubectl rollout resume"
-        )
+    replicas = wanted_replicas(workload)
+    held_up = _held_up(workload)
+    if held_up:
+        found.append(f"{title(workload)}: {held_up}")
     if replicas == 0:
         found.append(f"{title(workload)} has 0 replicas, so there is nothing to prove. Scale it up first")
-    if (spec.get("updateStrategy") or {}).get("type") == "OnDelete":
-        found.append(
-            f"{title(workload)} has the update strategy OnDelete, so no change comes to its pods by itself. Set"
-            " RollingUpdate"
-        )
     for name, claim in sorted(claims.items()):
-        modes = set((claim.get("spec") or {}).get("accessModes") or ())
-        if rolling and modes and modes <= {"ReadWriteOnce", "ReadWriteOncePod"}:
+        modes = set(_texts(_map(_map(claim).get("spec")).get("accessModes")))
+        if _starts_new_pods_first(workload) and modes and modes <= {"ReadWriteOnce", "ReadWriteOncePod"}:
             pod_only = "ReadWriteOncePod" in modes
             if one_node and not pod_only:
                 continue
@@ -374,40 +493,61 @@ def stalls(
                 + " Set the strategy Recreate, or a claim with ReadWriteMany"
                 + ("" if pod_only else "; where all pods run on one node, set quazzar_k8s_one_node: true")
             )
-    for budget in budgets:
-        allowed = (budget.get("status") or {}).get("disruptionsAllowed")
-        if allowed == 0 and replicas > 1:
-            name = (budget.get("metadata") or {}).get("name")
+    for budget in _maps(budgets):
+        if _map(budget.get("status")).get("disruptionsAllowed") == 0 and replicas > 1:
+            its_name = _text(_map(budget.get("metadata")).get("name"))
             found.append(
-                f"{title(workload)}: the PodDisruptionBudget {name} allows no disruption now. It does not hold up a"
-                " rollout, but no node with such a pod can be drained meanwhile"
+                f"{title(workload)}: the PodDisruptionBudget {its_name} allows no disruption now. It"
+                " does not hold up a rollout, but no node with such a pod can be drained meanwhile"
             )
     return tuple(found)
 
 
+def _starts_new_pods_first(workload: Json) -> bool:
+    strategy = _map(_map(workload.get("spec")).get("strategy"))
+    if workload.get("kind", "Deployment") != "Deployment" or strategy.get("type") == "Recreate":
+        return False
+    # With no surplus the old pod of a single replica ends first. Of several some others still hold the volume.
+    surplus = _map(strategy.get("rollingUpdate")).get("maxSurge")
+    return not (surplus in (0, "0", "0%") and wanted_replicas(workload) <= 1)
+
+
 def claim_names(workload: Json) -> tuple[str, ...]:
-    return tuple(
-        str(volume["persistentVolumeClaim"].get("claimName"))
-        for volume in _spec(workload).get("volumes") or ()
-        if volume.get("persistentVolumeClaim")
-    )
+    """The claims that its pods mount; of those made from a template, which each pod has for itself, one a replica."""
+    volumes = _maps(_pod_spec(workload).get("volumes"))
+    named = [_text(_map(volume.get("persistentVolumeClaim")).get("claimName")) for volume in volumes]
+    numbers = range(min(wanted_replicas(workload), _REPLICAS_LIMIT))
+    made = [_own_claim(workload, name, number) for name in _claim_templates(workload) for number in numbers]
+    return tuple(dict.fromkeys(name for name in (*named, *made) if name))
+
+
+def _claim_templates(workload: Json) -> Sequence[str]:
+    made = _maps(_map(workload.get("spec")).get("volumeClaimTemplates"))
+    return [name for name in (_text(_map(each.get("metadata")).get("name")) for each in made) if name]
+
+
+def _own_claim(workload: Json, template: str, number: int) -> str:
+    return f"{template}-{_text(_map(workload.get('metadata')).get('name'))}-{number}"
 
 
 def volume_of(workload: Json, box: Json, path: str) -> Json | None:
-    """The volume on which ``path`` lies in this container; None: on the container's own file system."""
-    wanted = path.rstrip("/") + "/"
-    mounts = [m for m in box.get("volumeMounts") or () if wanted.startswith(str(m.get("mountPath")).rstrip("/") + "/")]
+    """The volume on which ``path`` lies in this container; None: on the container's own file system.
+
+    Of a volume that each pod of a StatefulSet has for itself the claim is the first pod's.
+    """
+    wanted = _directory(path)
+    mounts = [each for each in _maps(box.get("volumeMounts")) if _text(each.get("mountPath"))]
+    mounts = [each for each in mounts if wanted.startswith(_directory(each["mountPath"]))]
     if not mounts:
         return None
-    deepest = max(mounts, key=lambda mount: len(str(mount.get("mountPath"))))
-    volumes = _spec(workload).get("volumes") or ()
-    return next((each for each in volumes if each.get("name") == deepest.get("name")), None)
+    name = _text(max(mounts, key=lambda mount: len(_directory(mount["mountPath"]))).get("name"))
+    if name in _claim_templates(workload):
+        return {"name": name, "persistentVolumeClaim": {"claimName": _own_claim(workload, name, 0)}}
+    return next((each for each in _maps(_pod_spec(workload).get("volumes")) if each.get("name") == name), None)
 
 
-def shares(workload: Json, box: Json, path: str) -> bool:
-    """Whether what is written at ``path`` in one pod is there for all of them, and stays when they are made anew."""
-    volume = volume_of(workload, box, path) if path else None
-    return volume is not None and "emptyDir" not in volume
+def _directory(path: str) -> str:
+    return posixpath.normpath(path).rstrip("/") + "/"
 
 
 def pool_patch(box: Json, variable: str, value: str, mount: Mapping[str, str] | None) -> dict[str, Any]:
@@ -415,38 +555,72 @@ def pool_patch(box: Json, variable: str, value: str, mount: Mapping[str, str] | 
 
     Lists of containers, env, volumes and volumeMounts are merged by name (by mountPath the last), so nothing else in
     them is touched. ``mount``: kind ("ConfigMap" or "Secret"), name and path; None leaves the volumes alone. An empty
-    value takes the variable out.
+    value takes the variable out; where envFrom may have another value for it, it becomes an empty one instead. Raises
+    InputError for a value that Kubernetes would make something else of, and for a place that is taken.
     """
-    entry: dict[str, Any] = {"name": variable, "value": value} if value else {"name": variable, "$patch": "delete"}
+    if _EXPANDED.search(value):
+        raise InputError(
+            f"{variable}: expected paths, found {value!r}, in which Kubernetes replaces $(NAME) and $$. Use other"
+            " paths."
+        )
     body = mount_patch(box, mount)
-    body["spec"]["template"]["spec"]["containers"][0]["env"] = [entry]
+    # What is not there must not be deleted: servers before 1.26 make an entry of it where there is no list yet.
+    if value or any(item.get("name") == variable for item in _maps(box.get("env"))):
+        body["spec"]["template"]["spec"]["containers"][0]["env"] = [_entry(box, variable, value)]
     return body
 
 
 def mount_patch(box: Json, mount: Mapping[str, str] | None) -> dict[str, Any]:
     """The part of it that mounts the legacy CAs."""
-    patched: dict[str, Any] = {"name": box.get("name")}
+    patched: dict[str, Any] = {"name": _text(box.get("name"))}
     pod: dict[str, Any] = {"containers": [patched]}
     if mount is not None:
-        holder = (
-            {"configMap": {"name": mount["name"]}}
-            if mount["kind"] == "ConfigMap"
-            else {"secret": {"secretName": mount["name"]}}
-        )
-        pod["volumes"] = [{"name": VOLUME, **holder}]
+        _refuse_a_taken_place(box, mount["path"])
+        of_map, of_secret = {"name": mount["name"]}, {"secretName": mount["name"]}
+        is_map = mount["kind"] == "ConfigMap"
+        # A volume is of one kind only, and it may have been of the other before.
+        kinds = {"configMap": of_map, "secret": None} if is_map else {"secret": of_secret, "configMap": None}
+        pod["volumes"] = [{"name": VOLUME, **kinds}]
         patched["volumeMounts"] = [{"name": VOLUME, "mountPath": mount["path"], "readOnly": True}]
     return {"spec": {"template": {"spec": pod}}}
 
 
+def _entry(box: Json, variable: str, value: str) -> dict[str, Any]:
+    if value or _maps(box.get("envFrom")):
+        return {"name": variable, "value": value}
+    return {"name": variable, "$patch": "delete"}
+
+
+def _refuse_a_taken_place(box: Json, path: str) -> None:
+    for each in _maps(box.get("volumeMounts")):
+        taken, name = _text(each.get("mountPath")), _text(each.get("name"))
+        same_name = name == VOLUME and taken == path
+        if taken and _directory(taken) == _directory(path) and not same_name:
+            raise InputError(
+                f"container {_text(box.get('name'))}: expected nothing at {path}, where the legacy CAs are to be"
+                f" mounted, found the volume {name} at {taken}. Choose another directory: quazzar_legacy_dir."
+            )
+
+
+def shares(workload: Json, box: Json, path: str) -> bool:
+    """Whether what is written at ``path`` in one pod is there for all of them, and stays when they are made anew."""
+    volume = volume_of(workload, box, path) if path else None
+    own = volume is not None and volume.get("name") in _claim_templates(workload)
+    return volume is not None and "emptyDir" not in volume and (not own or wanted_replicas(workload) == 1)
+
+
 def missing_rule(verb: str, resource: str, namespace: str, detail: str = "") -> str:
-    """What to say when the API forbids something: the rule that a Role has to have. Of what is in no namespace
-    (``namespace`` is empty) only a ClusterRole can have it."""
-    group, _slash, name = (
-        resource.rpartition("/") if resource.count("/") and "." in resource.split("/")[0] else ("", "", resource)
-    )
+    """What to say when the API forbids something: the rule that a Role has to have, or a ClusterRole for what is in no
+    namespace.
+
+    ``resource``: "pods", "pods/exec", or with its group before it: "apps/deployments", "coordination.k8s.io/leases".
+    """
+    first, _slash, rest = resource.partition("/")
+    group, name = (first, rest) if rest and (first in _GROUPS or "." in first) else ("", resource)
+    verbs = '"get", "create"' if name in _CONNECTED else f'"{verb}"'
     told = f" ({detail})" if detail else ""
     where, role = (f" in the namespace {namespace}", "Role") if namespace else ("", "ClusterRole")
     return (
-        f"the API forbids {verb} {name}{where}{told}. The {role} of this account needs the rule"
-        f' {{apiGroups: ["{group}"], resources: ["{name}"], verbs: ["{verb}"]}}; docs/kubernetes.md has it whole'
+        f"this account may not {verb} {name}{where}{told}. Its {role} needs the rule"
+        f' {{apiGroups: ["{group}"], resources: ["{name}"], verbs: [{verbs}]}}; docs/kubernetes.md has it whole'
     )

@@ -75,8 +75,8 @@ def legacy(found: Json, box: Json, path: str, kind: str, name: str) -> Legacy:
         return Legacy("Secret", str(volume["secret"].get("secretName")), mounted=True)
     raise InputError(
         f"{workload.title(found)}: expected a ConfigMap or a Secret mounted at {path}, or nothing, found the volume"
-        f" {volume.get('name')} of another kind. Place the legacy CAs as files on it (quazzar_k8s_legacy_source: volume), or"
-        " set quazzar_legacy_ca_dir to a directory of their own."
+        f" {volume.get('name')} of another kind. Place the legacy CAs as files on it"
+        " (quazzar_k8s_legacy_source: volume), or set quazzar_legacy_ca_dir to a directory of their own."
     )
 
 
@@ -146,7 +146,8 @@ def manifest(patch: Patch, namespace: str) -> dict[str, Any]:
 def forms(namespace: str, made: Change, variable: str, box: Json) -> dict[str, Any]:
     """The same change as a repository may hold it: strategic merge patches, a Kustomization, and values for a chart.
 
-    The Kustomization names a file for each patch. Charts have no common names for such values; the usual ones are taken.
+    The Kustomization names a file for each patch. Charts have no common names for such values, so the usual ones are
+    taken.
     """
     files = {f"{patch.kind.lower()}-{patch.name}.yml": manifest(patch, namespace) for patch in made.patches}
     values: dict[str, Any] = {}

@@ -15,7 +15,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import dataclasses
+import json
 import os
+import re
+import select
 import socket
 import threading
 import typing as t
@@ -23,12 +27,14 @@ from collections.abc import Iterator, Mapping
 
 from .._core import workload
 from .._core.errors import HostError, InputError, Unreachable, Unsupported
-from .host import Host
+from .._core.workload import Pod
+from .host import Answer, Host
 
 try:
     import kubernetes
     from kubernetes import config
-    from kubernetes.stream import portforward, stream
+    from kubernetes.stream import stream
+    from urllib3.exceptions import HTTPError
 
     MISSING = ""
 except ImportError as error:
@@ -57,10 +63,34 @@ _ENVIRONMENT = {
 }
 _FALSE = ("0", "false", "no", "off")
 _FORBIDDEN, _NOT_FOUND, _UNAUTHORIZED, _CONFLICT = 403, 404, 401, 409
-REQUEST_TIMEOUT = 30
 _LEASES = "coordination.k8s.io/leases"
 #: Of no namespace: only a ClusterRole can allow them.
-_CLUSTER_WIDE = ("persistentvolumes",)
+_VOLUMES = "persistentvolumes"
+REQUEST_TIMEOUT = 30
+_SAID_LIMIT = 300
+_PIECE = 65536
+#: The channels of an exec's websocket (v4.channel.k8s.io); on the last the API server says how the command ended.
+_STDOUT, _STDERR, _ENDED = 1, 2, 3
+#: Opcodes of a websocket (RFC 6455, 5.2).
+_DATA, _CLOSE = (1, 2), 8
+_CLOSE_SECONDS = 1
+
+
+class Refused(HostError):
+    """The API server's answer is an error, of this HTTP status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclasses.dataclass
+class Door:
+    """A port of a pod as an ``address`` on the controller's loopback. ``error``: why nothing came through."""
+
+    address: str
+    error: str = ""
+    near: socket.socket | None = None
 
 
 class Cluster:
@@ -69,8 +99,8 @@ class Cluster:
     def __init__(self, options: Mapping[str, t.Any]) -> None:
         if kubernetes is None:
             raise Unsupported(
-                f"the platform kubernetes needs the Python package kubernetes on the controller ({MISSING}): pip install"
-                " kubernetes"
+                "the platform kubernetes needs the Python package kubernetes on the controller"
+                f" ({MISSING}): pip install kubernetes"
             )
         self.namespace = str(options["namespace"])
         self.name = str(options["workload"])
@@ -87,20 +117,47 @@ class Cluster:
         try:
             answer = call(*words, _request_timeout=REQUEST_TIMEOUT, **more)
         except kubernetes.client.ApiException as error:
-            raise self._refusal(verb, resource, error) from None
-        except Exception as error:  # urllib3 and the client have no common base for "no connection"
-            raise Unreachable(f"{self._configuration.host}: {' '.join(str(error).split())[:300]}") from None
+            raise self._refusal(verb, resource, error.status, _said(error.body) or str(error.reason)) from None
+        except (HTTPError, OSError) as error:
+            raise self._unreachable(error) from None
+        except ValueError as error:  # the client compares an answer with what it knows of the API
+            raise HostError(f"{self._where}: {verb} {resource}: the answer is of no use: {_short(error)}") from None
         return self._api.sanitize_for_serialization(answer)
 
-    def _refusal(self, verb: str, resource: str, error: t.Any) -> HostError:
-        where = f"{self._configuration.host}"
-        if error.status == _FORBIDDEN:
-            namespace = "" if resource in _CLUSTER_WIDE else self.namespace
-            return HostError(f"{where}: {workload.missing_rule(verb, resource, namespace)}")
-        if error.status == _UNAUTHORIZED:
-            return HostError(f"{where}: the API does not accept these credentials (401): renew the token or kubeconfig")
-        reason = " ".join(str(error.reason or error).split())
-        return HostError(f"{where}: {verb} {resource} in {self.namespace}: the API answered {error.status} {reason}")
+    @property
+    def _where(self) -> str:
+        return str(self._configuration.host)
+
+    def _unreachable(self, error: object) -> Unreachable:
+        # urllib3 puts the object that it was in before what went wrong
+        cause = re.sub(r"^(?:.*\(Caused by )?<?[\w.]+(?:\([^)]*\)| object at 0x\w+>): ", "", _short(error))
+        return Unreachable(
+            f"{self._where}: expected the Kubernetes API server to answer, found: {cause}. Is it the right cluster"
+            " (quazzar_k8s_kubeconfig, quazzar_k8s_context), and can the controller reach it?"
+        )
+
+    def _refusal(self, verb: str, resource: str, status: int, said: str) -> Refused:
+        if status == _FORBIDDEN:
+            account = re.search(r'User "([^"]*)"', said)
+            space = "" if resource == _VOLUMES else self.namespace
+            rule = workload.missing_rule(verb, resource, space, account[1] if account else "")
+            return Refused(f"{self._where}: {rule}", status)
+        if status == _UNAUTHORIZED:
+            told = (
+                f"{self._where}: the API server does not accept these credentials (401). Renew the token or the"
+                " kubeconfig (quazzar_k8s_kubeconfig)."
+            )
+            return Refused(told, status)
+        told = f"{self._where}: {verb} {resource} in the namespace {self.namespace}: the API server answered {status}"
+        return Refused(f"{told} ({_short(said)})", status)
+
+    def _no_stream(self, resource: str, pod: str, error: t.Any) -> HostError:
+        """Why a websocket to a pod was not opened: the client has only words for it."""
+        words = " ".join(str(error.reason).split())
+        answered = re.search(r"Handshake status (\d{3})", words)
+        if answered:
+            return self._refusal("get", resource, int(answered[1]), _said(words) or words)
+        return Unreachable(f"{self._where}: {resource} of {pod}: {_short(words)}")
 
     def workload(self) -> Json:
         resource = f"apps/{self.kind.lower()}s"
@@ -110,16 +167,16 @@ class Cluster:
         }[self.kind]
         try:
             found: Json = self._asked("get", resource, call, self.name, self.namespace)
-        except HostError as error:
-            if f"answered {_NOT_FOUND}" in str(error):
+        except Refused as error:
+            if error.status == _NOT_FOUND:
                 raise InputError(
-                    f"{self._configuration.host}: expected the {self.kind} {self.namespace}/{self.name}, found none of that"
-                    " name. Correct quazzar_k8s_namespace, quazzar_k8s_deployment or quazzar_k8s_kind."
+                    f"{self._where}: expected the {self.kind} {self.namespace}/{self.name}, found none of that name."
+                    " Correct quazzar_k8s_namespace, quazzar_k8s_deployment or quazzar_k8s_kind."
                 ) from None
             raise
         return {**found, "kind": self.kind}
 
-    def owners(self, found: Json) -> list[str]:
+    def owners(self, found: Mapping[str, t.Any]) -> list[str]:
         """The UIDs by which its pods say whose they are: its ReplicaSets', or its own."""
         uid = found["metadata"]["uid"]
         if self.kind != "Deployment":
@@ -134,7 +191,7 @@ class Cluster:
             if any(ref.get("uid") == uid for ref in each["metadata"].get("ownerReferences") or ())
         ]
 
-    def pods(self, found: Json, box: str) -> tuple[workload.Pod, ...]:
+    def pods(self, found: Mapping[str, t.Any], box: str) -> tuple[Pod, ...]:
         chosen = workload.selector(found)
         listed = self._asked("list", "pods", self._core.list_namespaced_pod, self.namespace, label_selector=chosen)
         return workload.pods(listed["items"], box, self.owners(found))
@@ -147,30 +204,31 @@ class Cluster:
                 "ConfigMap": (self._core.read_namespaced_config_map, "configmaps"),
                 "Secret": (self._core.read_namespaced_secret, "secrets"),
             }[kind]
-            with contextlib.suppress(_Gone):
-                found[(kind, name)] = self._one(resource, call, name, kind)
+            item = self._one(resource, call, name)
+            if item is None:
+                continue
+            if kind == "Secret":
+                values = item.get("data") or {}
+                item["data"] = {key: base64.b64decode(each).decode("utf-8", "replace") for key, each in values.items()}
+            found[(kind, name)] = item
         return found
 
-    def _one(self, resource: str, call: t.Callable[..., t.Any], name: str, kind: str) -> Json:
+    def _one(self, resource: str, call: t.Callable[..., t.Any], name: str) -> Json | None:
+        """One object; None when it is not there."""
         try:
-            where = () if resource in _CLUSTER_WIDE else (self.namespace,)
-            item: Json = self._asked("get", resource, call, name, *where)
-        except HostError as error:
-            if f"answered {_NOT_FOUND}" in str(error):
-                raise _Gone from None
+            item: Json = self._asked("get", resource, call, name, self.namespace)
+        except Refused as error:
+            if error.status == _NOT_FOUND:
+                return None
             raise
-        if kind == "Secret":
-            item["data"] = {
-                k: base64.b64decode(v).decode("utf-8", "replace") for k, v in (item.get("data") or {}).items()
-            }
         return item
 
     def missing_rights(self, needed: t.Iterable[tuple[str, str, str]]) -> list[str]:
-        """What to say of each right (verb, resource, name of the object) that this account has not got. The API server is
-        asked, so nothing has to be tried."""
+        """What to say of each right (verb, resource, name of the object) that this account has not got. The API server
+        is asked, so nothing has to be tried."""
         missing = []
         for verb, resource, name in needed:
-            group, _slash, plain = resource.rpartition("/")
+            group, _slash, plain = resource.rpartition("/")  # none of these has a subresource
             wanted = {"namespace": self.namespace, "verb": verb, "group": group, "resource": plain, "name": name}
             review = {
                 "apiVersion": "authorization.k8s.io/v1",
@@ -181,26 +239,27 @@ class Cluster:
             answer = self._asked("create", "authorization.k8s.io/selfsubjectaccessreviews", call, review)
             if not (answer.get("status") or {}).get("allowed"):
                 rule = workload.missing_rule(verb, resource, self.namespace)
-                missing.append(f"{self._configuration.host}: {rule}")
+                missing.append(f"{self._where}: {rule}")
         return missing
 
-    def claims(self, found: Json) -> dict[str, Json]:
+    def claims(self, found: Mapping[str, t.Any]) -> dict[str, Json]:
         """The PersistentVolumeClaims that its pods mount, by name."""
         read = {name: self.claim(name) for name in workload.claim_names(found)}
         return {name: claim for name, claim in read.items() if claim is not None}
 
     def claim(self, name: str) -> Json | None:
         """A PersistentVolumeClaim; None: there is none of that name."""
-        call = self._core.read_namespaced_persistent_volume_claim
-        with contextlib.suppress(_Gone):
-            return self._one("persistentvolumeclaims", call, name, "PersistentVolumeClaim")
-        return None
+        return self._one("persistentvolumeclaims", self._core.read_namespaced_persistent_volume_claim, name)
 
     def volume(self, name: str) -> Json | None:
         """A PersistentVolume, which is of no namespace; None: there is none of that name."""
-        with contextlib.suppress(_Gone):
-            return self._one("persistentvolumes", self._core.read_persistent_volume, name, "PersistentVolume")
-        return None
+        try:
+            found: Json = self._asked("get", _VOLUMES, self._core.read_persistent_volume, name)
+        except Refused as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
+        return found
 
     @property
     def address(self) -> str:
@@ -210,8 +269,8 @@ class Cluster:
         """The Lease, None when there is none of that name."""
         try:
             read: Json = self._asked("get", _LEASES, self._coordination.read_namespaced_lease, name, self.namespace)
-        except HostError as error:
-            if f"answered {_NOT_FOUND}" in str(error):
+        except Refused as error:
+            if error.status == _NOT_FOUND:
                 return None
             raise
         return read
@@ -226,10 +285,10 @@ class Cluster:
                 self._asked("update", _LEASES, api.replace_namespaced_lease, about["name"], self.namespace, lease)
             else:
                 self._asked("create", _LEASES, api.create_namespaced_lease, self.namespace, lease)
-        except HostError as error:
-            if f"answered {_CONFLICT}" in str(error):
+        except Refused as error:
+            if error.status == _CONFLICT:
                 return False
-            if f"answered {_NOT_FOUND}" in str(error):
+            if error.status == _NOT_FOUND:
                 raise InputError(
                     f"{self.address}: expected the namespace {self.namespace}, found none of that name. Correct"
                     " quazzar_k8s_namespace."
@@ -238,77 +297,128 @@ class Cluster:
         return True
 
     def log(self, pod: str, box: str, limit: int, *, previous: bool = False) -> str:
-        """The log of a live pod. A container that has been restarted begins another one; ``previous`` is the one before.
+        """A live pod's log from the start of its container, which begins another one, and not more of it than that.
+        ``previous``: the one that its container has begun before it was restarted.
 
-        ``limit``: bytes at most, from its beginning, as the API counts them.
+        As bytes: the client takes a log of one line of JSON for an object, and fails at what is no UTF-8.
         """
+
+        def read(*words: t.Any, **more: t.Any) -> str:
+            answer = self._core.read_namespaced_pod_log(*words, _preload_content=False, **more)
+            try:
+                return bytes(answer.data).decode("utf-8", "replace")
+            finally:
+                answer.close()
+
         wanted = {"container": box, "limit_bytes": limit, "previous": previous}
-        text = self._asked("get", "pods/log", self._core.read_namespaced_pod_log, pod, self.namespace, **wanted)
-        return str(text or "")
+        return str(self._asked("get", "pods/log", read, pod, self.namespace, **wanted))
 
     def host(self, name: str, pod: str, box: str) -> PodHost:
         return PodHost(self, name, pod, box)
 
-    def run(self, pod: str, box: str, script: str, timeout: int) -> dict[str, t.Any]:
-        """A script by exec, on standard input. -> rc, stdout, stderr"""
-        api = kubernetes.client.CoreV1Api(kubernetes.client.ApiClient(self._configuration))
-        call, words = api.connect_get_namespaced_pod_exec, {"command": ["/bin/sh"], "container": box}
-        try:
-            shell = stream(
-                call,
-                pod,
-                self.namespace,
-                **words,
-                stdin=True,
-                stdout=True,
-                stderr=True,
-                tty=False,
-                _preload_content=False,
-            )
-        except kubernetes.client.ApiException as error:
-            status = getattr(error, "status", 0)
-            if status in (0, _FORBIDDEN) and "403" in f"{status} {error.reason}":
-                rule = workload.missing_rule("create", "pods/exec", self.namespace)
-                raise HostError(f"{self._configuration.host}: {rule}") from None
-            raise Unreachable(f"{pod}: exec: {' '.join(str(error.reason).split())[:300]}") from None
-        try:
-            shell.write_stdin(script)
-            shell.run_forever(timeout=timeout)
-            if shell.is_open():
-                raise Unreachable(f"{pod}: no answer within {timeout} s after the script was sent")
-            return {"rc": shell.returncode, "stdout": shell.read_stdout(), "stderr": shell.read_stderr()}
-        finally:
-            shell.close()
+    def run(self, pod: str, box: str, script: bytes, timeout: int) -> dict[str, t.Any]:
+        """A script by exec, on standard input, that must end by itself: the end of its input does not get there.
+
+        -> rc, stdout, stderr
+        """
+        words = {"command": ["/bin/sh"], "container": box, "stdin": True, "stdout": True, "stderr": True, "tty": False}
+        with self._opened("exec", pod, **words) as shell:
+            try:
+                shell.write_stdin(script)
+                shell.run_forever(timeout=timeout)
+                open_still = shell.is_open()
+                output = [shell.read_channel(number) for number in (_STDOUT, _STDERR, _ENDED)]
+            except HostError:
+                raise
+            except Exception as error:  # of the websocket, the TLS below it, or the socket below that
+                raise Unreachable(f"{pod}: the connection to it was lost: {_short(error)}") from None
+        if open_still:
+            raise Unreachable(f"{pod}: no answer within {timeout} s after the script was sent")
+        stdout, stderr = (each.decode("utf-8", "replace") for each in output[:2])
+        return {"rc": _exit_status(pod, box, output[2]), "stdout": stdout, "stderr": stderr}
 
     @contextlib.contextmanager
-    def forward(self, pod: str, port: int) -> Iterator[str]:
-        """An address on the controller's loopback that leads to a port of the pod, through the API server."""
-        with socket.create_server(("127.0.0.1", 0)) as door:
-            relay = threading.Thread(target=self._relay, args=(door, pod, port), daemon=True)
-            relay.start()
-            host, number = door.getsockname()[:2]
-            yield f"{host}:{number}"
+    def _opened(self, subresource: str, pod: str, **words: t.Any) -> Iterator[t.Any]:
+        """A websocket to a pod, which is closed whatever happens."""
+        with kubernetes.client.ApiClient(self._configuration) as api:
+            call = getattr(kubernetes.client.CoreV1Api(api), f"connect_get_namespaced_pod_{subresource}")
+            try:
+                opened = stream(call, pod, self.namespace, binary=True, _preload_content=False, **words)
+            except kubernetes.client.ApiException as error:
+                raise self._no_stream(f"pods/{subresource}", pod, error) from None
+        try:
+            yield opened
+        finally:
+            with contextlib.suppress(Exception):
+                opened.close(timeout=_CLOSE_SECONDS)
+            # Where the other side has closed it first the client leaves the socket open.
+            opened.sock.shutdown()
 
-    def _relay(self, door: socket.socket, pod: str, port: int) -> None:
+    @contextlib.contextmanager
+    def forward(self, pod: str, port: int) -> Iterator[Door]:
+        """A door on the controller's loopback that leads to a port of the pod, through the API server."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            door = Door("{}:{}".format(*listener.getsockname()[:2]))
+            relay = threading.Thread(target=self._relay, args=(listener, door, pod, port), daemon=True)
+            relay.start()
+            try:
+                yield door
+            finally:
+                # Nothing else wakes a thread that waits for a socket; it may just be on its way from one to the other.
+                for _second in range(REQUEST_TIMEOUT):
+                    _end(listener)
+                    _end(door.near)
+                    relay.join(1)
+                    if not relay.is_alive():
+                        break
+
+    def _relay(self, listener: socket.socket, door: Door, pod: str, port: int) -> None:
         while True:
             try:
-                near, _address = door.accept()
+                door.near, _address = listener.accept()
             except OSError:
                 return
-            with contextlib.suppress(Exception), near:
-                api = kubernetes.client.CoreV1Api(kubernetes.client.ApiClient(self._configuration))
-                opened = portforward(api.connect_get_namespaced_pod_portforward, pod, self.namespace, ports=str(port))
-                far = opened.socket(port)
-                far.setblocking(True)
-                back = threading.Thread(target=_copy, args=(far, near), daemon=True)
-                back.start()
-                _copy(near, far)
-                back.join(REQUEST_TIMEOUT)
-                opened.close()
+            with door.near:
+                try:
+                    self._carry(door, door.near, pod, port)
+                except HostError as error:
+                    door.error = str(error)
+                except Exception as error:  # of the websocket, the TLS below it, or the socket below that
+                    door.error = f"{self._where}: pods/portforward of {pod}: {_short(error)}"
 
+    def _carry(self, door: Door, near: socket.socket, pod: str, port: int) -> None:
+        """One connection, until either side ends it.
 
-class _Gone(Exception):
-    """An object that is not there."""
+        Each frame begins with its channel, 0 for what the pod sends and 1 for what goes wrong; the first one of each
+        is the number of the port.
+        """
+        begun = set()
+        with self._opened("portforward", pod, ports=str(port)) as opened:
+            far = opened.sock
+            while True:
+                # What TLS has taken off the socket already no select() sees.
+                waiting = getattr(far.sock, "pending", int)() > 0
+                ready = select.select([near, far.sock], [], [], 0 if waiting else None)[0]
+                if near in ready:
+                    data = near.recv(_PIECE)
+                    if not data:
+                        return
+                    opened.write_channel(0, data)
+                if not waiting and far.sock not in ready:
+                    continue
+                code, frame = far.recv_data_frame(True)
+                if code == _CLOSE:
+                    return
+                if code not in _DATA or not frame.data:
+                    continue
+                channel, content = frame.data[0], frame.data[1:]
+                if channel not in begun:
+                    begun.add(channel)
+                elif channel == 0:
+                    near.sendall(content)
+                else:
+                    door.error = f"port {port} of {pod}: {_short(content.decode('utf-8', 'replace'))}"
+                    return
 
 
 class PodHost(Host):
@@ -318,11 +428,24 @@ class PodHost(Host):
         self._cluster, self._pod, self._box = cluster, pod, box
         self.name = name
         self.round_trips = 0
-        self._timeout = 60
+        self._timeout = REQUEST_TIMEOUT
 
     @property
     def is_local(self) -> bool:
         return False
+
+    def run(
+        self,
+        body: str,
+        variables: t.Mapping[str, str],
+        *,
+        secret: t.Mapping[str, str] | None = None,
+        timeout: int = 60,
+        repeatable: bool = True,
+    ) -> Answer:
+        # The alarm of a host does not ring everywhere, and here nothing else would.
+        self._timeout = timeout
+        return super().run(body, variables, secret=secret, timeout=timeout, repeatable=repeatable)
 
     def _refuse_without_pipelining(self) -> None:
         return
@@ -332,21 +455,58 @@ class PodHost(Host):
         yield
 
     def _execute(self, script: str, hide: t.Iterable[str]) -> dict[str, t.Any]:
-        return self._cluster.run(self._pod, self._box, script + "\n", self._timeout)
+        content = (script + "\n").encode("utf-8", "surrogateescape")
+        return self._cluster.run(self._pod, self._box, content, self._timeout)
 
 
-def _copy(source: t.Any, target: t.Any) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
-    with contextlib.suppress(OSError):
-        target.shutdown(socket.SHUT_WR)
+def _end(used: t.Any) -> None:
+    if used is not None:
+        with contextlib.suppress(OSError):
+            used.shutdown(socket.SHUT_RDWR)
+
+
+def _short(said: object) -> str:
+    """The end of a text on one line: the cause stands last."""
+    flat = " ".join(str(said).split())
+    return flat if len(flat) <= _SAID_LIMIT else "…" + flat[-_SAID_LIMIT:]
+
+
+def _said(body: object) -> str:
+    """The message of the API's error (meta/v1 Status), which may stand in the middle of other words; else empty."""
+    text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body or "")
+    found = re.search(r'"message":\s*("(?:[^"\\]|\\.)*")', text.replace('\\\\"', '\\"'))
+    try:
+        return str(json.loads(found[1])) if found else ""
+    except ValueError:
+        return ""
+
+
+def _exit_status(pod: str, box: str, ended: bytes) -> int:
+    """The exit status in what the API server says last (meta/v1 Status). Raises HostError when there is none in it."""
+    try:
+        status = json.loads(ended)
+        if status["status"] == "Success":
+            return 0
+        causes = (status.get("details") or {}).get("causes") or ()
+        code = [each.get("message") for each in causes if each.get("reason") == "ExitCode"]
+        if code:
+            return int(code[0])
+        said = _short(status.get("message"))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise Unreachable(f"{pod}: the connection to it ended before the script did") from None
+    if "/bin/sh" in said or "executable file not found" in said:
+        raise Unsupported(
+            f"{pod}: /bin/sh could not be run in the container {box}: {said}. Its image needs a POSIX shell and the"
+            " coreutils."
+        )
+    raise HostError(f"{pod}: the script was not run in the container {box}: {said}")
 
 
 def _configuration(options: Mapping[str, t.Any]) -> t.Any:
-    """The client's configuration: options first, then the environment, then the pod's own account, then a kubeconfig."""
-    said = {name: os.environ.get(variable) for name, variable in _ENVIRONMENT.items()}
-    said.update({name: options.get(name) for name in ("kubeconfig", "context") if options.get(name)})
+    """The client's configuration: options first, then the environment, the pod's own account, a kubeconfig."""
+    said = dict.fromkeys(_ENVIRONMENT) | {name: options.get(name) for name in ("kubeconfig", "context")}
+    if not any(said.values()):
+        said = {name: os.environ.get(variable) for name, variable in _ENVIRONMENT.items()}
     configuration = kubernetes.client.Configuration()
     try:
         if said["host"] and said["api_key"]:
@@ -360,10 +520,13 @@ def _configuration(options: Mapping[str, t.Any]) -> t.Any:
             )
         else:
             config.load_incluster_config(client_configuration=configuration)
-    except (config.ConfigException, OSError) as error:
+    except Exception as error:  # of its own kind, of YAML, of base64, of keys that are missing
+        # Only its own errors are sure to quote nothing of the file.
+        told = _short(error) if isinstance(error, (config.ConfigException, OSError)) else "something else"
         raise InputError(
-            f"no way to the Kubernetes API: {' '.join(str(error).split())[:300]}. Set quazzar_k8s_kubeconfig and"
-            " quazzar_k8s_context, or K8S_AUTH_HOST and K8S_AUTH_API_KEY in the environment."
+            f"{said['kubeconfig'] or 'KUBECONFIG, ~/.kube/config'}: expected a kubeconfig that leads to the Kubernetes"
+            f" API, found: {told.rstrip('.')}. Set quazzar_k8s_kubeconfig and quazzar_k8s_context, or K8S_AUTH_HOST"
+            " and K8S_AUTH_API_KEY in the environment."
         ) from None
     configuration.retries = False
     return configuration

@@ -108,21 +108,17 @@ def gather(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     live = [pod for pod in pods if pod.live]
     replicas = [_pod(look.cluster, name, pod, look.box, options) for pod in live] if options["replicas"] else []
     if options["replicas"] and not replicas:
-        told = "; ".join(f"{pod.name}: {pod.why}" for pod in pods) or "it has no pod"
-        gone = HostError(f"{workload.title(look.found)}: expected a live pod, found none ({told})")
+        why = "; ".join(f"{pod.name}: {pod.why}" for pod in pods) or "it has no pod"
+        gone = HostError(f"{workload.title(look.found)}: expected a live pod, found none ({why})")
         replicas = [replica.not_read(name, {**options, "name": "no live pod", "address": ""}, gone)]
-    place, refusals = _refusals(look, options)
     return {
         "workload": {
             "title": workload.title(look.found),
-            "api_version": str(look.found.get("apiVersion") or "apps/v1"),
             "container": box,
+            "replicas": workload.wanted_replicas(look.found),
+            "revision": str((look.found.get("metadata") or {}).get("generation") or ""),
             "pods": [pod.name for pod in live],
             "stuck_pods": workload.stuck(look.found, pods),
-            "replicas": workload.wanted(look.found),
-            "source": dataclasses.asdict(dataclasses.replace(look.source, value="")),
-            "pool": list(pool.entries(look.source.value)),
-            "legacy": dataclasses.asdict(place) if place else None,
             "kept_by": workload.kept_by(look.found),
             "written_by": workload.last_writer(look.found),
             "rolled_out": rolled.done,
@@ -130,12 +126,29 @@ def gather(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
             "rollout_failed": rolled.failed,
             "advice": _advice(look, pods, rolled),
             "shared": workload.shares(look.found, look.box, str(options["certs_dir"] or "")),
-            "stalls": list(workload.stalls(look.found, look.cluster.claims(look.found), one_node=options["one_node"])),
-            "refusals": refusals,
+            **_beside(look, options),
             **workload_guards.gather(look.cluster, look.found, look.box, options, replicas),
         },
         "replicas": replicas,
     }
+
+
+def _beside(look: Look, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What the objects beside the workload say. With ``tolerate`` one that may not be read leaves the rest as it is."""
+    told: dict[str, Any] = {"source": None, "pool": None, "stalls": None, "legacy": None, "refusals": [], "error": ""}
+    try:
+        source = dataclasses.asdict(look.source)
+        told["source"] = {**source, "title": str(look.source)}
+        told["pool"] = list(pool.entries(look.source.value))
+        claims = look.cluster.claims(look.found)
+        told["stalls"] = list(workload.stalls(look.found, claims, one_node=options["one_node"]))
+        place, told["refusals"] = _refusals(look, options)
+        told["legacy"] = dataclasses.asdict(place) if place else None
+    except HostError as error:
+        if not options["tolerate"]:
+            raise
+        told["error"] = str(error)
+    return told
 
 
 def read_logs(options: Mapping[str, Any], limit: int) -> dict[str, str]:
@@ -146,8 +159,8 @@ def read_logs(options: Mapping[str, Any], limit: int) -> dict[str, str]:
 
 
 def _rolled_out(options: Mapping[str, Any]) -> tuple[Look, tuple[workload.Pod, ...], workload.Rollout]:
-    """The workload and its pods as they are, or, within the seconds of the option ``wait``, as they are when its rollout
-    has come to its end or cannot."""
+    """The workload and its pods as they are, or, within the seconds of the option ``wait``, as they are when its
+    rollout has come to its end or cannot."""
     deadline = time.monotonic() + options["wait"]
     while True:
         try:
@@ -166,7 +179,7 @@ def _advice(look: Look, pods: tuple[workload.Pod, ...], rolled: workload.Rollout
     """How to find out why a rollout does not come to its end; of a container that crashes the end of its log."""
     if rolled.done:
         return ""
-    crashed = next((pod for pod in pods if pod.crashes and not pod.ready), None)
+    crashed = next((pod for pod in pods if pod.restarts and not pod.ready), None)
     if crashed is None:
         return f"Look at it: kubectl -n {look.cluster.namespace} describe pods"
     try:
@@ -205,8 +218,12 @@ def _pod(
     """One live pod: its files by exec, its listener through the port-forward, its log from the API."""
     named = {**options, "name": pod.name, "env_file": None, "log_command": None, "environment": True}
     host = cluster.host(f"{name}/{pod.name}", pod.name, str(box["name"]))
-    with cluster.forward(pod.name, options["port"]) as address:
-        result = replica.gather(host, {**named, "address": address})
+    with cluster.forward(pod.name, options["port"]) as door:
+        result = replica.gather(host, {**named, "address": door.address})
+    if result["listener_error"]:
+        # The loopback means nothing to anybody, and is another one each time.
+        seen = result["listener_error"].replace(door.address, f"port {options['port']} of {pod.name}")
+        result["listener_error"] = door.error or seen
     result["address"] = f"{pod.address}:{options['port']}" if pod.address else ""
     try:
         result["boot"] = replica.boot(cluster.log(pod.name, str(box["name"]), logs.LIMIT), options)

@@ -66,12 +66,24 @@ qz_cert() {
 }
 """
 
+# The files of the pool, from a value on standard input.
+_POOL_FILES = r"""
+qz_entries() {
+  qz_n=0
+  tr -d '\r' | tr ',' '\n' | head -n @ENTRIES@ |
+  sed -e 's/[[:blank:]]#.*$//' -e "s/^[[:blank:]\"']*//" -e "s/[[:blank:]\"']*$//" |
+  while IFS= read -r qz_entry; do
+    if [ -n "$qz_entry" ]; then qz_n=$((qz_n + 1)); qz_cert "pool.$qz_n" "$qz_entry"; fi
+  done
+}
+"""
+
 _FILES = r"""
 if [ -n "$certs_dir" ]; then qz_cert active "$certs_dir/ca.crt"; fi
 if [ -n "$environment" ]; then
   # What a container was started with is what a shell in it finds.
   eval "qz_value=\${$variable-}"
-  if [ -n "$qz_value" ]; then qz_put value "$qz_value"; fi
+  if [ -n "$qz_value" ]; then qz_put value "$qz_value"; printf '%s\n' "$qz_value" | qz_entries; fi
   eval "qz_put flag \"\${$auto_ca_gen_variable-}\""
 fi
 if [ -n "$env_file" ]; then
@@ -81,12 +93,7 @@ if [ -n "$env_file" ]; then
   elif [ ! -r "$env_file" ]; then qz_put env.error unreadable
   else
     grep -n -e "$variable" -e "$auto_ca_gen_variable" "$env_file" | qz_emit env
-    qz_n=0
-    sed -n "s/^[^=#]*$variable[[:blank:]]*=//p" "$env_file" | tr -d '\r' | tr ',' '\n' | head -n @ENTRIES@ |
-    sed -e 's/[[:blank:]]#.*$//' -e "s/^[[:blank:]\"']*//" -e "s/[[:blank:]\"']*$//" |
-    while IFS= read -r qz_entry; do
-      if [ -n "$qz_entry" ]; then qz_n=$((qz_n + 1)); qz_cert "pool.$qz_n" "$qz_entry"; fi
-    done
+    sed -n "s/^[^=#]*$variable[[:blank:]]*=//p" "$env_file" | qz_entries
   fi
 fi
 qz_n=0
@@ -265,7 +272,8 @@ def _files(host: Host, result: dict[str, Any], options: Mapping[str, Any]) -> No
     variables["environment"] = "1" if options.get("environment") else ""
     for name in ("certs_dir", "legacy_dir", "staged_dir", "previous_dir"):
         variables[name] = variables[name].rstrip("/") or variables[name]
-    body = _CERT_FILE + pairs.INFO + logs.SCRIPT + (_STORAGE + _FILES).replace("@ENTRIES@", str(_ENTRIES_LIMIT))
+    body = _CERT_FILE + pairs.INFO + logs.SCRIPT
+    body += (_POOL_FILES + _STORAGE + _FILES).replace("@ENTRIES@", str(_ENTRIES_LIMIT))
     answer = host.run(body, {**variables, "log_timeout": str(log_timeout)}, timeout=60 + log_timeout)
     result["ours"] = [f"{variables['legacy_dir']}/"] if variables["legacy_dir"] else []
     if variables["certs_dir"]:
