@@ -99,7 +99,8 @@ def test_what_stops_a_run_before_it_changes_anything(stranded: Callable[..., Any
     refused(
         made,
         f"{POOL_VARIABLE} comes from the key {POOL_VARIABLE} of the ConfigMap settings (envFrom), which other"
-        " variables come from too. Nothing was changed. Let this collection edit that object (quazzar_k8s_env_source: follow)",
+        " variables come from too. Nothing was changed. Let this collection edit that object"
+        " (quazzar_k8s_env_source: follow)",
     )
 
 

@@ -161,7 +161,7 @@ def forms(namespace: str, made: Change, variable: str, box: Json) -> dict[str, A
 
 def _values(template: Json, made: Change, variable: str, box: Json) -> dict[str, Any]:
     pod = template.get("spec") or {}
-    mine = next((each for each in pod.get("containers") or () if each.get("name") == box.get("name")), {})
+    mine: Json = next((each for each in pod.get("containers") or () if each.get("name") == box.get("name")), {})
     values: dict[str, Any] = {}
     if mine.get("env"):
         # Without an entry: the chart's list of variables has to lose it.
