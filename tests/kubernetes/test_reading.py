@@ -355,6 +355,8 @@ def _robust(made: PodFleet, pod: str) -> None:
         with cluster.forward(pod, MTLS_PORT) as door:
             near = stays.enter_context(_connected(door.address))
             soon(lambda: door.near, "nobody has opened")
+            began = time.monotonic()
+        assert time.monotonic() - began < 10
         with contextlib.suppress(ConnectionResetError):
             assert near.recv(1) == b""
     # all of it has gone again

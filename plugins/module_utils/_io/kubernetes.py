@@ -490,7 +490,7 @@ def _exit_status(pod: str, box: str, ended: bytes) -> int:
         causes = (status.get("details") or {}).get("causes") or ()
         code = [each.get("message") for each in causes if each.get("reason") == "ExitCode"]
         if code:
-            return int(code[0])
+            return int(str(code[0]))
         said = _short(status.get("message"))
     except (ValueError, TypeError, KeyError, AttributeError):
         raise Unreachable(f"{pod}: the connection to it ended before the script did") from None

@@ -257,6 +257,11 @@ def test_the_exit_status(ended: t.Any, code: int) -> None:
         (b"\xff", Unreachable, "ended before"),
         ({**ENDED, "details": {"causes": [{"reason": "ExitCode", "message": "x"}]}}, Unreachable, "ended before"),
         (
+            {**ENDED, "details": {"causes": [{"reason": "ExitCode", "message": float("inf")}]}},
+            Unreachable,
+            "ended before",
+        ),
+        (
             {**ENDED, "message": 'exec failed: "/bin/sh": stat /bin/sh: no such file or directory'},
             Unsupported,
             "a: /bin/sh could not be run in the container cc: exec failed: ",
