@@ -263,7 +263,13 @@ class PodFleet(Fleet):
         return self.cluster.core.read_namespaced_pod_log(pod, self.namespace, container=CONTAINER)
 
     def objects(self) -> dict[str, str]:
-        """Every object of the namespace, and its volume, with the resourceVersion: the same if nothing was written."""
+        """Every object of the namespace, and its volume, with the resourceVersion: the same if nothing was written.
+
+        Pods that have ended are waited for, because they go by themselves.
+        """
+        deadline = time.monotonic() + END_SECONDS
+        while any(pod.metadata.deletion_timestamp for pod in self.every_pod()) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
         found = {}
         for resource in self.cluster.dynamic.resources.search(namespaced=True):
             if "list" not in (resource.verbs or []) or resource.kind in LIVELY or resource.kind.endswith("List"):

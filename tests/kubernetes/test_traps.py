@@ -134,7 +134,7 @@ def test_a_rollout_that_crashes_is_taken_back(stranded: Callable[..., Any]) -> N
     assert run.says(
         f"Deployment {made.namespace}/quazzar-cc: expected the rollout to come to its end within 600 s, found: "
     ), run.tail
-    assert run.says("before its last start ends with: no such file"), run.tail
+    assert run.says("ended with: no such file"), run.tail
     assert run.says("The trust pool of cp was put back as it was"), run.tail
     made.rolled_out()
     # they have served all the time

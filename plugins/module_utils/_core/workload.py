@@ -356,6 +356,12 @@ def _halt(state: Json) -> str:
     return f"{reason}: {message}" if message else reason
 
 
+def observed(workload: Json) -> bool:
+    """Whether its controller has seen the change that was made last."""
+    seen = _number(_map(workload.get("status")).get("observedGeneration"))
+    return seen >= _number(_map(workload.get("metadata")).get("generation"))
+
+
 def rollout(workload: Json, found: Sequence[Pod]) -> Rollout:
     """Whether the change that was made last has come to every replica, and nothing older runs any more.
 
@@ -363,7 +369,7 @@ def rollout(workload: Json, found: Sequence[Pod]) -> Rollout:
     change stand there until the controller has seen the new one.
     """
     status = _map(workload.get("status"))
-    if _number(status.get("observedGeneration")) < _number(_map(workload.get("metadata")).get("generation")):
+    if not observed(workload):
         return Rollout(False, "its controller has not seen the change yet")
     pending = _pending(workload, found)
     if not pending:

@@ -63,6 +63,7 @@ _ENVIRONMENT = {
 }
 _FALSE = ("0", "false", "no", "off")
 _FORBIDDEN, _NOT_FOUND, _UNAUTHORIZED, _CONFLICT = 403, 404, 401, 409
+_NO_LOG = ("unable to retrieve container logs for ", "failed to try resolving symlinks in path ")
 _LEASES = "coordination.k8s.io/leases"
 #: Of no namespace: only a ClusterRole can allow them.
 _VOLUMES = "persistentvolumes"
@@ -311,7 +312,11 @@ class Cluster:
                 answer.close()
 
         wanted = {"container": box, "limit_bytes": limit, "previous": previous}
-        return str(self._asked("get", "pods/log", read, pod, self.namespace, **wanted))
+        text = str(self._asked("get", "pods/log", read, pod, self.namespace, **wanted))
+        # The kubelet sends its own errors as if they were the log, with the status 200.
+        if text.startswith(_NO_LOG):
+            raise HostError(f"{self._where}: the log of {pod} cannot be read: {_short(text)}")
+        return text
 
     def host(self, name: str, pod: str, box: str) -> PodHost:
         return PodHost(self, name, pod, box)

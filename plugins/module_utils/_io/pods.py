@@ -121,6 +121,7 @@ def gather(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
             "stuck_pods": workload.stuck(look.found, pods),
             "kept_by": workload.kept_by(look.found),
             "written_by": workload.last_writer(look.found),
+            "observed": workload.observed(look.found),
             "rolled_out": rolled.done,
             "rollout": rolled.reason,
             "rollout_failed": rolled.failed,
@@ -183,10 +184,12 @@ def _advice(look: Look, pods: tuple[workload.Pod, ...], rolled: workload.Rollout
     if crashed is None:
         return f"Look at it: kubectl -n {look.cluster.namespace} describe pods"
     try:
-        lines = look.cluster.log(crashed.name, str(look.box["name"]), _LOG_END, previous=True).strip().splitlines()
+        # While it waits for its next start, its log is still the one from before.
+        again = not crashed.why
+        lines = look.cluster.log(crashed.name, str(look.box["name"]), _LOG_END, previous=again).strip().splitlines()
     except RotationError as error:
         lines = [str(error)]
-    return f"The log of {crashed.name} before its last start ends with: {lines[-1] if lines else 'nothing'}"
+    return f"The log of {crashed.name} ended with: {lines[-1] if lines else 'nothing'}"
 
 
 def _refusals(look: Look, options: Mapping[str, Any]) -> tuple[workload_patch.Legacy | None, list[str]]:
