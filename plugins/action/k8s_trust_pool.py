@@ -23,13 +23,14 @@ class ActionModule(EvidenceAction):
         "legacy_dir": {"type": "str", "default": ""},
         "add": {"type": "list", "elements": "str", "default": []},
         "remove": {"type": "list", "elements": "str", "default": []},
+        "unmount": {"type": "bool", "default": False},
         "restart": {"type": "bool", "default": False},
         "files": {"type": "list", "elements": "str", "default": []},
     }
 
     def perform(self, options: dict[str, Any]) -> dict[str, Any]:
         look = pods.Look(options)
-        made = look.change(options["add"], options["remove"])
+        made = look.change(options["add"], options["remove"], unmount=options["unmount"])
         patches = list(made.patches)
         if options["restart"] and not patches:
             patches = [workload_patch.restart(look.found, rfc3339(utc_now()))]
@@ -40,6 +41,7 @@ class ActionModule(EvidenceAction):
             "value": made.value,
             "entries": list(pool.entries(made.value)),
             "previous_entries": list(pool.entries(made.before)),
+            "mounts": made.mounts,
             "missing": look.missing_files(options["files"]),
             "patches": [
                 {

@@ -61,6 +61,10 @@ options:
     type: list
     elements: str
     default: []
+  unmount:
+    description: Take the mount of that object away again, so that the pods are as they were before it was mounted.
+    type: bool
+    default: false
   restart:
     description: Where there is nothing to patch, return the patch by which every pod is made anew.
     type: bool
@@ -116,6 +120,11 @@ previous_entries:
   type: list
   elements: str
   sample: []
+mounts:
+  description: Whether a patch mounts the object with the legacy CAs.
+  returned: success
+  type: bool
+  sample: true
 missing:
   description: Which of O(files) are no keys of the object with the legacy CAs.
   returned: success

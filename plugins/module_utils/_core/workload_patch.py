@@ -40,12 +40,13 @@ class Patch:
 
 @dataclass(frozen=True)
 class Change:
-    """``value`` and ``before``: of the variable. ``rolls``: the template of the pods is patched, so they are made
-    anew."""
+    """``value`` and ``before``: of the variable. ``mounts``: the object with the legacy CAs is mounted by it. ``rolls``:
+    the template of the pods is patched, so they are made anew."""
 
     before: str
     value: str
     patches: tuple[Patch, ...]
+    mounts: bool = False
 
     @property
     def rolls(self) -> bool:
@@ -90,9 +91,11 @@ def change(
     remove: Sequence[str],
     env_source: str,
     place: Legacy | None,
+    unmount: bool = False,
 ) -> Change:
     """What gives the variable these entries more and these less. Raises InputError with the remedy where it must not be
-    set. ``place``: mounted beside the volume when entries are added; None: they are files on a volume."""
+    set. ``place``: mounted beside the volume when entries are added; None: they are files on a volume. ``unmount``:
+    take that mount away again, so that the template of the pods is what it was before."""
     refusal = refused(found, box, variable, source, env_source)
     if refusal:
         raise InputError(refusal)
@@ -100,17 +103,19 @@ def change(
     mount = None
     if place is not None and not place.mounted and add:
         mount = {"kind": place.kind, "name": place.name, "path": add[0].rpartition("/")[0]}
-    if value == source.value and mount is None:
+    own = [m for m in box.get("volumeMounts") or () if unmount and m.get("name") == workload.VOLUME]
+    if value == source.value and mount is None and not own:
         return Change(source.value, value, ())
     api = str(found.get("apiVersion") or "apps/v1")
     name = str((found.get("metadata") or {}).get("name"))
     if source.kind not in {"ConfigMap", "Secret"}:
-        body = workload.pool_patch(box, variable, value, mount)
-        return Change(source.value, value, (Patch(api, str(found["kind"]), name, body),))
+        body = _unmounted(workload.pool_patch(box, variable, value, mount), own)
+        patch = Patch(api, str(found["kind"]), name, body)
+        return Change(source.value, value, (patch,), mounts=mount is not None)
     key = "data" if source.kind == "ConfigMap" else "stringData"
     held = Patch("v1", source.kind, source.name, {key: {source.key: value}})
-    body = _stamped(workload.mount_patch(box, mount), value)
-    return Change(source.value, value, (held, Patch(api, str(found["kind"]), name, body)))
+    body = _unmounted(_stamped(workload.mount_patch(box, mount), value), own)
+    return Change(source.value, value, (held, Patch(api, str(found["kind"]), name, body)), mounts=mount is not None)
 
 
 def refused(found: Json, box: Json, variable: str, source: workload.Source, env_source: str) -> str:
@@ -126,7 +131,16 @@ def refused(found: Json, box: Json, variable: str, source: workload.Source, env_
 
 
 def _stamped(body: dict[str, Any], value: str) -> dict[str, Any]:
-    body["spec"]["template"].setdefault("metadata", {})["annotations"] = {STAMP: value or "empty"}
+    # null takes it away, so that a template without the entry is the same as before
+    body["spec"]["template"]["metadata"] = {"annotations": {STAMP: value or None}}
+    return body
+
+
+def _unmounted(body: dict[str, Any], mounts: Sequence[Json]) -> dict[str, Any]:
+    if mounts:
+        pod = body["spec"]["template"]["spec"]
+        pod["volumes"] = [{"name": workload.VOLUME, "$patch": "delete"}]
+        pod["containers"][0]["volumeMounts"] = [{"mountPath": m["mountPath"], "$patch": "delete"} for m in mounts]
     return body
 
 
@@ -167,8 +181,9 @@ def _values(template: Json, made: Change, variable: str, box: Json) -> dict[str,
         # Without an entry: the chart's list of variables has to lose it.
         values["extraEnv"] = [{"name": variable, "value": made.value}] if made.value else []
     if pod.get("volumes"):
-        values["extraVolumes"] = pod["volumes"]
-        values["extraVolumeMounts"] = mine["volumeMounts"]
+        # What is to be deleted is not in a list any more.
+        for name, listed in (("extraVolumes", pod["volumes"]), ("extraVolumeMounts", mine["volumeMounts"])):
+            values[name] = [each for each in listed if "$patch" not in each]
     notes = (template.get("metadata") or {}).get("annotations")
     return {**values, "podAnnotations": notes} if notes else values
 

@@ -87,7 +87,7 @@ class Look:
         held = self.cluster.objects([(place.kind, place.name)]).get((place.kind, place.name)) or {}
         return [name for name in names if name not in (held.get("data") or {})]
 
-    def change(self, add: list[str], remove: list[str]) -> workload_patch.Change:
+    def change(self, add: list[str], remove: list[str], *, unmount: bool) -> workload_patch.Change:
         return workload_patch.change(
             self.found,
             self.box,
@@ -97,6 +97,7 @@ class Look:
             remove=remove,
             env_source=self.options["env_source"],
             place=self.legacy(),
+            unmount=unmount,
         )
 
 
@@ -111,6 +112,10 @@ def gather(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         why = "; ".join(f"{pod.name}: {pod.why}" for pod in pods) or "it has no pod"
         gone = HostError(f"{workload.title(look.found)}: expected a live pod, found none ({why})")
         replicas = [replica.not_read(name, {**options, "name": "no live pod", "address": ""}, gone)]
+    marks = _marks(look)
+    for each in replicas:
+        there = {entry["path"] for entry in each["revoked"]}
+        each["revoked"] += [mark for mark in marks if mark["path"] not in there]
     return {
         "workload": {
             "title": workload.title(look.found),
@@ -132,6 +137,22 @@ def gather(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         },
         "replicas": replicas,
     }
+
+
+def _marks(look: Look) -> list[dict[str, Any]]:
+    """The marks of revoked CAs in the object with the legacy CAs, as entries of a replica: they hold for all pods, also
+    for those that do not mount it."""
+    try:
+        place = look.legacy()
+        held = look.cluster.objects([(place.kind, place.name)]).values() if place else ()
+    except RotationError:
+        return []  # said by _beside
+    return [
+        replica.entry(f"{str(look.options['legacy_dir']).rstrip('/')}/{key}", str(content))
+        for item in held
+        for key, content in (item.get("data") or {}).items()
+        if key.endswith(".revoked")
+    ]
 
 
 def _beside(look: Look, options: Mapping[str, Any]) -> dict[str, Any]:

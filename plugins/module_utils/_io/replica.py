@@ -345,6 +345,21 @@ def _entry(answer: Answer, name: str) -> dict[str, Any]:
     }
 
 
+def entry(path: str, content: str) -> dict[str, Any]:
+    """The same of a file that came by another way, and has no time."""
+    try:
+        found, error = certificates.parse_bundle(content.encode()).certificates, ""
+    except RotationError as exc:
+        found, error = (), f"{path}: {exc}"
+    return {
+        "path": path,
+        "sha256": [cert.sha256 for cert in found],
+        "pem": [cert.pem() for cert in found],
+        "since": None,
+        "error": error,
+    }
+
+
 def _since(seconds: str) -> str | None:
     """When the file was last written: for a file that only ever gets placed, when the grace window was opened."""
     number = whole(seconds)
