@@ -47,6 +47,8 @@ _EXPANDED = re.compile(r"\$(?:\$|\([^)]*\))")
 _GROUPS = ("apps", "policy")
 #: A client opens these with GET or with POST, and later releases want the second right for either.
 _CONNECTED = ("pods/exec", "pods/portforward")
+#: As the Python client of Kubernetes calls itself.
+_OWN_MANAGER = "OpenAPI-Generator"
 _MESSAGE_LIMIT = 200
 _REPLICAS_LIMIT = 100
 
@@ -450,7 +452,8 @@ def last_writer(workload: Json) -> str:
     wrote = [each for each in entries if "f:spec" in _map(each.get("fieldsV1"))]
     if not wrote:
         return ""
-    last = max(wrote, key=lambda each: _text(each.get("time")))
+    # Times are whole seconds: of two that wrote in the same one it is not this collection that is asked for.
+    last = max(wrote, key=lambda each: (_text(each.get("time")), each.get("manager") != _OWN_MANAGER))
     return f"{_text(last.get('manager'))} at {_text(last.get('time'))}"
 
 

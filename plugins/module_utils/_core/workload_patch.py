@@ -40,8 +40,8 @@ class Patch:
 
 @dataclass(frozen=True)
 class Change:
-    """``value`` and ``before``: of the variable. ``mounts``: the object with the legacy CAs is mounted by it. ``rolls``:
-    the template of the pods is patched, so they are made anew."""
+    """``value`` and ``before``: of the variable. ``mounts``: the object with the legacy CAs is mounted by it.
+    ``rolls``: the template of the pods is patched, so they are made anew."""
 
     before: str
     value: str
