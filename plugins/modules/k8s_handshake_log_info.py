@@ -18,6 +18,7 @@ description:
     The log of a workload as a whole may be that of a pod on its way out, or the text of an error. Each live pod is asked by its name.
 extends_documentation_fragment:
   - quazzar.ca_rotation.kubernetes
+  - quazzar.ca_rotation.kubernetes.container
   - quazzar.ca_rotation.attributes
   - quazzar.ca_rotation.attributes.info_module
   - quazzar.ca_rotation.attributes.controller
