@@ -102,7 +102,7 @@ symptom_count:
   type: int
   sample: 0
 boot:
-  description: What was loaded at the last start.
+  description: What was loaded at the last start, of all pods that of the last of them.
   returned: success, and on failure with O(tolerate=true)
   type: dict
   contains:
