@@ -21,10 +21,6 @@ options:
     type: str
     choices: [Deployment, StatefulSet]
     default: Deployment
-  container:
-    description: Name of the container that is the Control Panel. It may be left out where the pods have only one.
-    type: str
-    default: ''
   kubeconfig:
     description: Path of a kubeconfig file on the controller.
     type: path
@@ -32,10 +28,19 @@ options:
     description: Context in the kubeconfig. The default is its current one.
     type: str
 requirements:
-  - kubernetes (on the controller)
+  - kubernetes 29.0 or later (on the controller)
 notes:
   - >-
     Without O(kubeconfig) and O(context) the API server is found by the environment variables E(K8S_AUTH_HOST), E(K8S_AUTH_API_KEY),
     E(K8S_AUTH_SSL_CA_CERT), E(K8S_AUTH_VERIFY_SSL), E(K8S_AUTH_KUBECONFIG) and E(K8S_AUTH_CONTEXT), then, in a pod, by its own service
     account, and then by the kubeconfig that C(kubectl) would use.
+"""
+
+    # For what looks into the pods, or changes their template
+    CONTAINER = r"""
+options:
+  container:
+    description: Name of the container that is the Control Panel. It may be left out where the pods have only one.
+    type: str
+    default: ''
 """

@@ -24,49 +24,24 @@ description:
     the coreutils, no Python.
   - The trust pool is the one that the container was started with, whatever objects its variable came from.
 extends_documentation_fragment:
+  - quazzar.ca_rotation.kubernetes
+  - quazzar.ca_rotation.kubernetes.container
   - quazzar.ca_rotation.attributes
   - quazzar.ca_rotation.attributes.info_module
   - quazzar.ca_rotation.attributes.actiongroup
   - quazzar.ca_rotation.attributes.controller
 requirements:
   - cryptography (on the controller)
-  - kubernetes 29.0 or later (on the controller)
   - openssl 1.1.1 or later (on the controller)
 notes:
-  - >-
-    Where neither O(kubeconfig) nor O(context) is given, these of the environment count: C(K8S_AUTH_HOST) with C(K8S_AUTH_API_KEY),
-    C(K8S_AUTH_SSL_CA_CERT) and C(K8S_AUTH_VERIFY_SSL), else C(K8S_AUTH_KUBECONFIG) and C(K8S_AUTH_CONTEXT); then the account of the pod that
-    the controller runs in; then C(KUBECONFIG) and C(~/.kube/config).
   - >-
     The account needs C(get) of the workload, C(list) of C(pods), and of C(replicasets) for a Deployment; C(get) and C(create) of C(pods/exec)
     and C(pods/portforward); C(get) of C(pods/log) and C(persistentvolumeclaims); and C(get) of C(configmaps) or C(secrets) only where the
     two variables may come from one. What it may not do is named with the rule that is missing.
+  - >-
+    For RV(workload.storage) it needs C(get) of C(persistentvolumes) as well, which only a ClusterRole can allow. Without it that one value
+    is empty and says why.
 options:
-  namespace:
-    description: Namespace of the Control Panel.
-    type: str
-    required: true
-  workload:
-    description: Name of its Deployment or StatefulSet.
-    type: str
-    required: true
-  kind:
-    description: Kind of O(workload).
-    type: str
-    choices:
-      - Deployment
-      - StatefulSet
-    default: Deployment
-  container:
-    description: Name of the Control Panel's container. Needed where the pods have several.
-    type: str
-    default: ''
-  kubeconfig:
-    description: Path on the controller to a kubeconfig.
-    type: path
-  context:
-    description: Context of the kubeconfig. The default is its current one.
-    type: str
   port:
     description: Port of the mTLS listener in the container.
     type: int
@@ -120,6 +95,46 @@ options:
       pods is returned all the same.
     type: bool
     default: false
+  replicas:
+    description: Whether to look into the pods. Without that RV(replicas) is empty, and only the objects are read.
+    type: bool
+    default: true
+  wait:
+    description: >-
+      Seconds to wait for the end of a rollout before anything is read. It is not waited for one that will not come to its end by itself, nor
+      is it a failure when the time is up: RV(workload.rolled_out) tells.
+    type: int
+    default: 0
+  env_source:
+    description:
+      - What is to be edited when O(variable) comes from a ConfigMap or a Secret, for RV(workload.refusals).
+      - V(container) refuses such a workload, V(follow) allows it where that object can be edited.
+    type: str
+    choices: [container, follow]
+    default: container
+  legacy_kind:
+    description:
+      - Where legacy CA certificates are placed, in an object of this kind or as files on a V(volume), for RV(workload.legacy).
+      - An object of either kind that is mounted at O(legacy_dir) already is used, whatever its name.
+    type: str
+    choices: [ConfigMap, Secret, volume]
+    default: ConfigMap
+  legacy_name:
+    description: Name of that object.
+    type: str
+    default: quazzar-legacy-cas
+  preflight:
+    description: Whether RV(workload.refusals) is to name the controller that would put a change back, and the rights that are missing for one.
+    type: bool
+    default: false
+  keeper_accepted:
+    description: State that this controller is suspended, so that it is no refusal.
+    type: bool
+    default: false
+  one_node:
+    description: State that all pods run on one node, so that a claim which one node may mount is none of RV(workload.stalls).
+    type: bool
+    default: false
 seealso:
   - module: quazzar.ca_rotation.cp_info
   - module: quazzar.ca_rotation.rotation_plan
@@ -169,6 +184,18 @@ workload:
       description: How many there are to be.
       type: int
       sample: 2
+    pods:
+      description: Names of the live pods.
+      type: list
+      elements: str
+      sample: [quazzar-cc-66b7c9f5d-8xk2p, quazzar-cc-66b7c9f5d-tq4vz]
+    stuck_pods:
+      description: >-
+        Names of the pods of a StatefulSet that are not ready and are not of its template. Its controller waits for them for ever, until they
+        are deleted.
+      type: list
+      elements: str
+      sample: []
     revision:
       description: Its C(metadata.generation), which grows with every change of what it is to be.
       type: str
@@ -206,6 +233,14 @@ workload:
           description: Why there is no value under that key, else empty.
           type: str
           sample: ''
+        gone:
+          description: Whether there is no object of that name.
+          type: bool
+          sample: false
+        immutable:
+          description: Whether nobody may edit the object.
+          type: bool
+          sample: false
         title:
           description: The same in words.
           type: str
@@ -215,14 +250,154 @@ workload:
       type: list
       elements: str
       sample: []
+    pool:
+      description: The paths in RV(workload.source.value). V(null) when that could not be read.
+      type: list
+      elements: str
+      sample: [/var/lib/quazzar-cc/legacy/0123456789abcdef.crt]
+    legacy:
+      description: >-
+        The object in which legacy CAs are placed. V(null) with O(legacy_kind=volume), without O(legacy_dir), and when another kind of volume is
+        mounted there.
+      type: dict
+      contains:
+        kind:
+          description: V(ConfigMap) or V(Secret).
+          type: str
+          sample: ConfigMap
+        name:
+          description: Its name.
+          type: str
+          sample: quazzar-legacy-cas
+        path:
+          description: O(legacy_dir).
+          type: str
+          sample: /var/lib/quazzar-cc/legacy
+        mounted:
+          description: Whether it is mounted there already.
+          type: bool
+          sample: true
+    refusals:
+      description: Why the trust pool must not be changed, a sentence each with what to do. With O(preflight=true) there are more of them.
+      type: list
+      elements: str
+      sample: []
     error:
-      description: Why RV(workload.source) or RV(workload.stalls) is not known, else empty.
+      description: Why some of the values from RV(workload.source) to RV(workload.refusals) are not known, else empty.
       type: str
       sample: ''
+    storage:
+      description: What the objects say about the volume that the certificates are on. V(null) without O(certs_dir).
+      type: dict
+      contains:
+        path:
+          description: O(certs_dir).
+          type: str
+          sample: /var/lib/quazzar-cc/certs
+        mount:
+          description: Where the volume is mounted, as the container says it. Empty when the path is on its own file system.
+          type: str
+          sample: /var/lib/quazzar-cc
+        volume:
+          description: Name of the volume in the pod, else empty.
+          type: str
+          sample: data
+        kind:
+          description: >-
+            Kind of the volume as a pod has it, for example V(persistentVolumeClaim) or V(emptyDir), V(volumeClaimTemplate) for one that each pod
+            of a StatefulSet has for itself, or V(none).
+          type: str
+          sample: persistentVolumeClaim
+        claims:
+          description: The claims behind it, one, or one a pod.
+          type: list
+          elements: dict
+          contains:
+            name:
+              description: Its name.
+              type: str
+              sample: cp-data
+            found:
+              description: Whether there is a claim of that name.
+              type: bool
+              sample: true
+            error:
+              description: Why it could not be read, else empty.
+              type: str
+              sample: ''
+            phase:
+              description: Its phase. Empty when it is not known.
+              type: str
+              sample: Bound
+            access_modes:
+              description: Its access modes.
+              type: list
+              elements: str
+              sample: [ReadWriteMany]
+            storage_class:
+              description: Its storage class, else empty.
+              type: str
+              sample: nfs
+            volume:
+              description: Name of the PersistentVolume that it is bound to, else empty.
+              type: str
+              sample: pv-1
+            reclaim_policy:
+              description: What becomes of that when the claim is deleted, V(Retain), V(Delete) or V(Recycle). Empty when it is not known.
+              type: str
+              sample: Retain
+            volume_error:
+              description: Why that could not be read, else empty.
+              type: str
+              sample: ''
+        conflicts:
+          description: Why the number of replicas and the strategy do not fit the claims, a sentence each.
+          type: list
+          elements: str
+          sample: []
+    auto_ca_gen:
+      description: >-
+        Every source of O(auto_ca_gen_variable) in every container, the one that counts first. One that may not be read and is hidden by another
+        is left out.
+      type: list
+      elements: dict
+      contains:
+        container:
+          description: Name of the container.
+          type: str
+          sample: control-center
+        init:
+          description: Whether it is an init container.
+          type: bool
+          sample: false
+        source:
+          description: Where it comes from, in words.
+          type: str
+          sample: the workload's own env
+        'on':
+          description: Whether it allows to make a CA. V(null) when that is not known.
+          type: bool
+          sample: false
+        hidden:
+          description: Whether another source of the container comes before it.
+          type: bool
+          sample: false
+        error:
+          description: Why the object could not be read, else empty.
+          type: str
+          sample: ''
     kept_by:
       description: Who puts a change of the workload back (V(Argo CD), V(Flux)) or overwrites it at the next release (V(Helm)), else empty.
       type: str
       sample: ''
+    written_by:
+      description: Who wrote its C(spec) last, and when, as the API server has noted it. Empty where it has not.
+      type: str
+      sample: kubectl-patch at 2026-05-04T12:00:00Z
+    shared:
+      description: Whether a file in O(certs_dir) is the same in every pod, and stays when they are made anew.
+      type: bool
+      sample: true
     rolled_out:
       description: Whether the last change has come to every pod and nothing older runs any more.
       type: bool
@@ -235,11 +410,17 @@ workload:
       description: Whether it will not get there by itself.
       type: bool
       sample: false
+    advice:
+      description: >-
+        How to find out why it is not rolled out, of a container that was restarted the last line of its log before that. Empty when all is
+        well.
+      type: str
+      sample: ''
 replicas:
   description: >-
     Each live pod by its name, as RV(quazzar.ca_rotation.cp_info#module:replica) of M(quazzar.ca_rotation.cp_info), one each. The pool is the
     one that the container was started with, so that C(pool.line) is V(null); C(address) is the pod's own. There is always one at least:
-    when no pod is live, or nothing could be read, the one that says so in C(error).
+    when no pod is live, or nothing could be read, the one that says so in C(error). Empty with O(replicas=false).
   returned: success, and on failure with O(tolerate=true)
   type: list
   elements: dict

@@ -18,6 +18,7 @@ description:
     The log of a workload as a whole may be that of a pod on its way out, or the text of an error. Each live pod is asked by its name.
 extends_documentation_fragment:
   - quazzar.ca_rotation.kubernetes
+  - quazzar.ca_rotation.kubernetes.container
   - quazzar.ca_rotation.attributes
   - quazzar.ca_rotation.attributes.info_module
   - quazzar.ca_rotation.attributes.controller
@@ -101,7 +102,7 @@ symptom_count:
   type: int
   sample: 0
 boot:
-  description: What was loaded at the last start.
+  description: What was loaded at the last start, of all pods that of the last of them.
   returned: success, and on failure with O(tolerate=true)
   type: dict
   contains:

@@ -14,7 +14,7 @@ author:
 description:
   - >-
     Takes, renews or lets go of a lock, so that two runs do not change the same Control Panel at once. The lock is the Lease
-    (C(coordination.k8s.io/v1)) V(WORKLOAD-ca-rotation) in the namespace of the Control Panel's workload. It does what
+    (C(coordination.k8s.io/v1)) V(WORKLOAD-ca-rotation) in the namespace of the Control Panel's workload, of whatever O(kind). It does what
     M(quazzar.ca_rotation.run_lock) does on a host.
   - >-
     A lock is exclusive, or shared with other runs that want it shared. It expires unless it is renewed, so that a run which died
@@ -38,39 +38,15 @@ notes:
     the Lease is there already C(create) is not needed. With check mode C(get) is enough.
   - >-
     A Lease of that name that has a holder and not the annotation belongs to somebody else: the module fails and touches nothing.
-  - >-
-    Without O(kubeconfig) and O(context) the API server is found by the environment variables E(K8S_AUTH_HOST), E(K8S_AUTH_API_KEY),
-    E(K8S_AUTH_SSL_CA_CERT), E(K8S_AUTH_VERIFY_SSL), E(K8S_AUTH_KUBECONFIG) and E(K8S_AUTH_CONTEXT), then, in a pod, by its own service
-    account, and then by the kubeconfig that C(kubectl) would use.
 seealso:
   - module: quazzar.ca_rotation.run_lock
 extends_documentation_fragment:
+  - quazzar.ca_rotation.kubernetes
   - quazzar.ca_rotation.attributes
   - quazzar.ca_rotation.attributes.changing_module
   - quazzar.ca_rotation.attributes.controller
   - quazzar.ca_rotation.attributes.actiongroup
-requirements:
-  - kubernetes (on the controller)
 options:
-  namespace:
-    description: Namespace of the workload, and of the Lease.
-    type: str
-    required: true
-  workload:
-    description: Name of the workload. It begins the name of the Lease.
-    type: str
-    required: true
-  kind:
-    description: Kind of the workload. The lock is the same for both.
-    type: str
-    choices: [Deployment, StatefulSet]
-    default: Deployment
-  kubeconfig:
-    description: Path of a kubeconfig file on the controller.
-    type: path
-  context:
-    description: Context in the kubeconfig. The default is its current one.
-    type: str
   run_id:
     description:
       - Name of the run, up to 64 letters, digits and any of C(._:-). Each run needs another one.

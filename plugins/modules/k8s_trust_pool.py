@@ -20,6 +20,7 @@ description:
   - Nothing is proposed for other variables, containers or volumes. What cannot be set is an error that says where the variable comes from.
 extends_documentation_fragment:
   - quazzar.ca_rotation.kubernetes
+  - quazzar.ca_rotation.kubernetes.container
   - quazzar.ca_rotation.attributes
   - quazzar.ca_rotation.attributes.changing_module
   - quazzar.ca_rotation.attributes.controller

@@ -494,6 +494,20 @@ replicas:
   returned: success
   type: dict
   contains:
+    name:
+      description: >-
+        The replica that RV(replicas.address), RV(replicas.listening) and RV(replicas.error) are of. Of several that a host has it is the first
+        that does not serve, else the first.
+      type: str
+      sample: cp1
+    address:
+      description: Its address.
+      type: str
+      sample: cp1.example.com:8443
+    active:
+      description: SHA-256 digest of the active CA of the first replica of the host. Empty when it could not be read.
+      type: str
+      sample: 7d1ed4b0ae2c19c3f0a2a3c95ba2b7fa4e0a1f3d1f7e0bb2b6f3f1bbd9a5c0e1
     listening:
       description: Whether it serves.
       type: bool

@@ -387,6 +387,17 @@ def test_no_failure_is_ignored_and_nothing_sleeps(path):
         assert "pre_tasks" not in task or "roles" in task
 
 
+@pytest.mark.parametrize(
+    "path", [*files(ROOT / "roles", ".yml"), *files(ROOT / "playbooks", ".yml")], ids=name_of
+)  # fmt: skip
+def test_what_is_waited_for_is_not_what_the_task_says_of_itself(path):
+    """Ansible asks `until` after changed_when and failed_when, so that such a condition would hold at once."""
+    for task in tasks_in(loaded(path)):
+        for keyword, word in (("changed_when", "changed"), ("failed_when", "failed")):
+            if "until" in task and keyword in task:
+                assert f" is not {word}" not in str(task["until"]), task.get("name")
+
+
 def test_whoever_ignores_an_unreachable_host_fails_with_the_next_task():
     """Ansible goes on with a host that was not there, as if the task had been done."""
     found = 0

@@ -62,7 +62,8 @@ class Source:
     ``whole``: by envFrom, so that other variables come from the same object.
     ``expands``: the value holds what Kubernetes makes something else of when it starts the container, ``$(NAME)`` or
     ``$$``. ``value`` is as it stands; what a container really got is only known inside of it.
-    ``trouble``: why there is no value under that key. ``immutable``: nobody may edit the object.
+    ``trouble``: why there is no value under that key. ``gone``: there is no such object. ``immutable``: nobody may edit
+    it.
     """
 
     kind: str
@@ -72,6 +73,7 @@ class Source:
     whole: bool = False
     expands: bool = False
     trouble: str = ""
+    gone: bool = False
     immutable: bool = False
 
     def __str__(self) -> str:
@@ -94,7 +96,7 @@ class Rollout:
 class Pod:
     """A pod as far as it matters here. ``live``: its container runs and nobody has asked for its end, which is what
     ``leaving`` says; ``ended``: its container has ended since. ``why``: why it is not live. ``restarts``: how often its
-    container was started again."""
+    container was started again. ``newest``: it is of the owner that the workload has made last."""
 
     name: str
     address: str
@@ -106,6 +108,7 @@ class Pod:
     leaving: bool = False
     ended: bool = False
     restarts: int = 0
+    newest: bool = True
 
 
 def _map(value: Any) -> Json:
@@ -200,7 +203,7 @@ def _of_env(item: Json, objects: Mapping[tuple[str, str], Json]) -> Source:
         return Source("field")
     key = _text(_map(by.get(_field(kind, "KeyRef"))).get("key"))
     if (kind, name) not in objects:
-        return Source(kind, name, key, trouble=f"there is no {kind} {name}")
+        return Source(kind, name, key, trouble=f"there is no {kind} {name}", gone=True)
     holder = _map(objects[(kind, name)])
     data, immutable = _map(holder.get("data")), holder.get("immutable") is True
     if key not in data:
@@ -289,21 +292,27 @@ def selector(workload: Json) -> str:
 
 
 def pods(found: Iterable[Json], box: str, owners: Iterable[str]) -> tuple[Pod, ...]:
-    """The pods of the workload, those of ``owners`` (UIDs of its ReplicaSets, or its own), by name.
+    """The pods of the workload, those of ``owners`` (UIDs of its ReplicaSets, the newest first, or its own), by name.
 
     A pod whose end was asked for is still listed as Running, and still answers: it is not live. So is one that has been
     evicted or has completed.
     """
-    allowed = set(owners)
-    mine = [
-        each
-        for each in found
-        if any(_text(r.get("uid")) in allowed for r in _maps(_map(each.get("metadata")).get("ownerReferences")))
-    ]
-    return tuple(sorted((_pod(each, box) for each in mine), key=lambda pod: pod.name))
+    allowed = list(owners)
+    mine = [(each, allowed.index(uid)) for each in found for uid in owners_of(each) if uid in allowed]
+    return tuple(sorted((_pod(each, box, newest=not place) for each, place in mine), key=lambda pod: pod.name))
 
 
-def _pod(found: Json, box: str) -> Pod:
+def owners_of(found: Json) -> Sequence[str]:
+    return [_text(each.get("uid")) for each in _maps(_map(found.get("metadata")).get("ownerReferences"))]
+
+
+def revision_of(replica_set: Json) -> int:
+    """The number that a Deployment gives its ReplicaSet each time that it becomes the one that is wanted."""
+    noted = _text(_map(_map(replica_set.get("metadata")).get("annotations")).get("deployment.kubernetes.io/revision"))
+    return int(noted) if noted.isdecimal() and noted.isascii() else 0
+
+
+def _pod(found: Json, box: str, *, newest: bool) -> Pod:
     meta, status = _map(found.get("metadata")), _map(found.get("status"))
     own = next((each for each in _maps(_map(found.get("spec")).get("containers")) if each.get("name") == box), {})
     state = next((each for each in _maps(status.get("containerStatuses")) if each.get("name") == box), {})
@@ -322,6 +331,7 @@ def _pod(found: Json, box: str) -> Pod:
         leaving=leaving,
         ended=leaving and bool(_map(_map(state.get("state")).get("terminated"))),
         restarts=_number(state.get("restartCount")),
+        newest=newest,
     )
 
 
@@ -379,7 +389,9 @@ def rollout(workload: Json, found: Sequence[Pod]) -> Rollout:
     never = _held_up(workload)
     if never:
         return Rollout(False, f"{pending}; {never}", failed=True)
-    crashing = [pod for pod in found if pod.restarts >= CRASHES and not pod.ready and not pod.leaving]
+    # Those from before may crash until this change has taken them away. A StatefulSet's tell by their revision.
+    current = [pod for pod in found if pod.newest and _text(status.get("updateRevision")) in ("", pod.revision)]
+    crashing = [pod for pod in current if pod.restarts >= CRASHES and not pod.ready and not pod.leaving]
     if crashing:
         return Rollout(False, _stuck(crashing) or f"{crashing[0].name}: its container was restarted", failed=True)
     for condition in _maps(status.get("conditions")):
@@ -447,13 +459,13 @@ def reverts(workload: Json) -> str:
 
 
 def last_writer(workload: Json) -> str:
-    """The manager that wrote the spec last, and when, as the API server has noted it; empty where it has not."""
+    """The manager beside this collection that wrote the spec last, and when, as the API server has noted it; empty where
+    it has not. It notes who has set a field, and not who has taken one away."""
     entries = _maps(_map(workload.get("metadata")).get("managedFields"))
-    wrote = [each for each in entries if "f:spec" in _map(each.get("fieldsV1"))]
+    wrote = [each for each in entries if "f:spec" in _map(each.get("fieldsV1")) and each.get("manager") != _OWN_MANAGER]
     if not wrote:
         return ""
-    # Times are whole seconds: of two that wrote in the same one it is not this collection that is asked for.
-    last = max(wrote, key=lambda each: (_text(each.get("time")), each.get("manager") != _OWN_MANAGER))
+    last = max(wrote, key=lambda each: _text(each.get("time")))
     return f"{_text(last.get('manager'))} at {_text(last.get('time'))}"
 
 

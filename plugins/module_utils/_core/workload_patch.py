@@ -56,24 +56,26 @@ class Change:
 @dataclass(frozen=True)
 class Legacy:
     """Where the certificates of legacy CAs are placed: a key each in the object of this ``kind`` ("ConfigMap" or
-    "Secret") and ``name``. ``mounted``: the container sees them in the directory already."""
+    "Secret") and ``name``, which the container sees in the directory ``path``; ``mounted``: already."""
 
     kind: str
     name: str
+    path: str
     mounted: bool
 
 
 def legacy(found: Json, box: Json, path: str, kind: str, name: str) -> Legacy:
     """The object behind ``path`` in the container, else the one that is to come there. An object that is mounted there
     already is used, whatever its name: two volumes cannot be mounted at one path."""
-    mounted = any(str(m.get("mountPath")).rstrip("/") == path.rstrip("/") for m in box.get("volumeMounts") or ())
+    path = path.rstrip("/")
+    mounted = any(str(m.get("mountPath")).rstrip("/") == path for m in box.get("volumeMounts") or ())
     volume = workload.volume_of(found, box, path) if mounted else None
     if volume is None:
-        return Legacy(kind, name, mounted=False)
+        return Legacy(kind, name, path, mounted=False)
     if volume.get("configMap"):
-        return Legacy("ConfigMap", str(volume["configMap"].get("name")), mounted=True)
+        return Legacy("ConfigMap", str(volume["configMap"].get("name")), path, mounted=True)
     if volume.get("secret"):
-        return Legacy("Secret", str(volume["secret"].get("secretName")), mounted=True)
+        return Legacy("Secret", str(volume["secret"].get("secretName")), path, mounted=True)
     raise InputError(
         f"{workload.title(found)}: expected a ConfigMap or a Secret mounted at {path}, or nothing, found the volume"
         f" {volume.get('name')} of another kind. Place the legacy CAs as files on it"
@@ -94,18 +96,19 @@ def change(
     unmount: bool = False,
 ) -> Change:
     """What gives the variable these entries more and these less. Raises InputError with the remedy where it must not be
-    set. ``place``: mounted beside the volume when entries are added; None: they are files on a volume. ``unmount``:
-    take that mount away again, so that the template of the pods is what it was before."""
-    refusal = refused(found, box, variable, source, env_source)
-    if refusal:
-        raise InputError(refusal)
+    set. ``place``: mounted when entries in its directory are added; None: they are files on a volume. ``unmount``: take
+    that mount away again, so that the template of the pods is what it was before."""
     value = pool.with_entries(source.value, add, remove)
     mount = None
-    if place is not None and not place.mounted and add:
-        mount = {"kind": place.kind, "name": place.name, "path": add[0].rpartition("/")[0]}
+    directories = {each.rpartition("/")[0].rstrip("/") for each in add}
+    if place is not None and not place.mounted and place.path in directories:
+        mount = {"kind": place.kind, "name": place.name, "path": place.path}
     own = [m for m in box.get("volumeMounts") or () if unmount and m.get("name") == workload.VOLUME]
     if value == source.value and mount is None and not own:
         return Change(source.value, value, ())
+    refusal = refused(found, box, variable, source, env_source)
+    if refusal:
+        raise InputError(refusal)
     api = str(found.get("apiVersion") or "apps/v1")
     name = str((found.get("metadata") or {}).get("name"))
     if source.kind not in {"ConfigMap", "Secret"}:
@@ -121,10 +124,11 @@ def change(
 def refused(found: Json, box: Json, variable: str, source: workload.Source, env_source: str) -> str:
     """Why the variable must not be set; empty when it may be."""
     if env_source == FOLLOW and source.kind in {"ConfigMap", "Secret"}:
-        if not source.immutable:
+        why = ", which is immutable" if source.immutable else f"; {source.trouble}" if source.gone else ""
+        if not why:
             return ""
         return (
-            f"{workload.title(found)}, container {box.get('name')}: {variable} comes from {source}, which is immutable."
+            f"{workload.title(found)}, container {box.get('name')}: {variable} comes from {source}{why}."
             f" Nothing was changed. Set {variable} in the env of the container, which comes before."
         )
     return workload.refusal_to_follow(found, box, variable, source)
@@ -199,4 +203,5 @@ def rights(found: Json, source: workload.Source, options: Json, place: Legacy | 
         needed += [] if place.mounted else [("create", resource, "")]
     if options.get("env_source") == FOLLOW and source.kind in {"ConfigMap", "Secret"}:
         needed.append(("patch", f"{source.kind.lower()}s", source.name))
-    return needed
+    # It waits for a pod that does not get ready, even when its template has been put back.
+    return [*needed, ("delete", "pods", "")] if kind == "statefulset" else needed

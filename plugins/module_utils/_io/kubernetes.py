@@ -178,7 +178,7 @@ class Cluster:
         return {**found, "kind": self.kind}
 
     def owners(self, found: Mapping[str, t.Any]) -> list[str]:
-        """The UIDs by which its pods say whose they are: its ReplicaSets', or its own."""
+        """The UIDs by which its pods say whose they are: its ReplicaSets', the newest first, or its own."""
         uid = found["metadata"]["uid"]
         if self.kind != "Deployment":
             return [uid]
@@ -186,11 +186,8 @@ class Cluster:
         sets = self._asked(
             "list", "apps/replicasets", self._apps.list_namespaced_replica_set, self.namespace, label_selector=chosen
         )
-        return [
-            each["metadata"]["uid"]
-            for each in sets["items"]
-            if any(ref.get("uid") == uid for ref in each["metadata"].get("ownerReferences") or ())
-        ]
+        own = [each for each in sets["items"] if uid in workload.owners_of(each)]
+        return [each["metadata"]["uid"] for each in sorted(own, key=workload.revision_of, reverse=True)]
 
     def pods(self, found: Mapping[str, t.Any], box: str) -> tuple[Pod, ...]:
         chosen = workload.selector(found)

@@ -48,7 +48,9 @@ def test_without_the_client_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
 
 def test_no_kubeconfig(tmp_path: Any) -> None:
     failed, _told = both(kubeconfig=str(tmp_path / "none"))
-    assert failed["failed"] and failed["msg"].startswith("no way to the Kubernetes API: ")
+    assert failed["failed"]
+    assert failed["msg"].startswith(f"{tmp_path}/none: expected a kubeconfig that leads to the Kubernetes API, found: ")
+    assert "Set quazzar_k8s_kubeconfig and quazzar_k8s_context" in failed["msg"]
 
 
 @pytest.mark.parametrize("state", ["present", "renewed", "absent"])

@@ -169,6 +169,7 @@ def test_pins_are_narrowed_only_after_the_strip() -> None:
 def test_a_replica_that_runs_with_another_pool_is_judged_stale() -> None:
     judged = asked({}, {"cp1": replica(entry("/legacy/old.crt", OLD), acceptable_ca_count=1)})["replicas"]["cp1"]
     assert judged == {
+        "name": "cp1", "address": "cp:8443", "active": NEW.cert.sha256,
         "listening": True, "error": "", "world": "W2", "serves_active": True, "stale": True,
         "stale_reason": "expected the listener to advertise 2 CA names, found 1", "differ": False,
     }  # fmt: skip

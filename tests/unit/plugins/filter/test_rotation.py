@@ -58,18 +58,49 @@ def test_claims_of_the_pins_that_could_be_read() -> None:
 
 def test_what_a_replica_said_to_the_kept_identities() -> None:
     at, shaken = "2026-05-04T12:00:40Z", {"to_node": "refused", "to_node_detail": "TLS alert 42 (bad certificate)"}
-    results = [{"item": "n1", "node": {"handshake": shaken, "taken_at": at}}]
+    results = [{"item": ["n1", {"name": "cp1", "address": "cp:8443"}], "node": {"handshake": shaken, "taken_at": at}}]
     proof = {"node": "n1", "replica": "cp1", "after": "refused", "detail": "TLS alert 42 (bad certificate)", "at": at}
-    assert rotation.negative_proof(results, "cp1") == [{**proof, "accepted_before": False}]
-    assert rotation.negative_proof(results, "cp1", ["n1"]) == [{**proof, "accepted_before": True}]
+    assert rotation.negative_proof(results) == [{**proof, "accepted_before": False}]
+    assert rotation.negative_proof(results, ["n1"]) == [{**proof, "accepted_before": True}]
+
+
+def test_each_pod_that_a_node_tried_has_a_proof_of_its_own() -> None:
+    refused, accepted = ({"to_node": said, "to_node_detail": ""} for said in ("refused", "accepted"))
+    results = [
+        {"item": ["n1", {"name": f"cp/{pod}", "address": "-"}], "node": {"handshake": shaken}}
+        for pod, shaken in (("a", refused), ("b", accepted))
+    ]
+    told = rotation.negative_proof(results, ["n1"])
+    assert [(each["replica"], each["after"]) for each in told] == [("cp/a", "refused"), ("cp/b", "accepted")]
 
 
 def test_a_connection_that_ends_for_another_reason_is_no_proof() -> None:
     shaken = {"to_node": "refused", "to_node_detail": "the CP ended the connection (errno 104)"}
-    results = [{"item": "n1", "node": {"handshake": shaken}}]
-    assert [proof["after"] for proof in rotation.negative_proof(results, "cp1")] == ["unknown"]
-    assert [proof["after"] for proof in rotation.negative_proof(results, "cp1", ["n2"])] == ["unknown"]
-    assert [proof["after"] for proof in rotation.negative_proof(results, "cp1", ["n1"])] == ["refused"]
+    results = [{"item": ["n1", {"name": "cp1", "address": "cp:8443"}], "node": {"handshake": shaken}}]
+    assert [proof["after"] for proof in rotation.negative_proof(results)] == ["unknown"]
+    assert [proof["after"] for proof in rotation.negative_proof(results, ["n2"])] == ["unknown"]
+    assert [proof["after"] for proof in rotation.negative_proof(results, ["n1"])] == ["refused"]
+
+
+PODS = {"replicas": [{"name": "a", "address": "10.1.0.7:8443"}, {"name": "b", "address": "10.1.0.8:8443"}]}
+
+
+@pytest.mark.parametrize("result", [{"replica": {"name": "cp1"}}, {"replicas": []}, {"replicas": None}, {}])
+def test_a_host_of_its_own_is_tried_where_it_is(result: dict[str, t.Any]) -> None:
+    for by_pod in (True, False):
+        assert rotation.doors(result, "cp1", "cp:8443", by_pod) == [{"name": "cp1", "address": "cp:8443"}]
+
+
+def test_every_pod_of_a_workload_is_tried_by_its_own_address() -> None:
+    assert rotation.doors(PODS, "cp", "balancer:8443") == [
+        {"name": "cp/a", "address": "10.1.0.7:8443"},
+        {"name": "cp/b", "address": "10.1.0.8:8443"},
+    ]
+
+
+def test_nodes_without_a_way_to_the_pods_try_the_balancer_several_times_for_each() -> None:
+    tried = rotation.doors(PODS, "cp", "balancer:8443", by_pod=False)
+    assert tried == [{"name": "cp/balancer", "address": "balancer:8443"}] * 6
 
 
 @pytest.mark.parametrize("name", sorted(rotation.FilterModule().filters()))

@@ -135,11 +135,14 @@ def test_a_node_stays_with_its_tenant() -> None:
 
 
 def test_what_a_replica_means_for_its_roll() -> None:
-    seen = evidence(node(), replicas=(replica(world="W1", advertised=2),))
+    seen = evidence(node(), replicas=(replica(world="W1", advertised=2, active_sha256="ab12"),))
     assert targets.judged(taken(seen)) == {
         "cp1": {
+            "name": "cp1",
+            "address": "cp:8443",
             "listening": True,
             "error": "",
+            "active": "ab12",
             "world": "W1",
             "serves_active": False,
             "stale": True,
@@ -182,10 +185,13 @@ class TestReplicasOfOneHost:
         assert found["retire"] == {"cp": [entry(OLD).path, entry(OLDER).path]}
 
     def test_they_are_judged_together(self) -> None:
-        down = replica("b", "W1", listening=False, error="refused", advertised=2)
+        down = replica("b", "W1", listening=False, error="refused", advertised=2, address="10.1.0.8:8443")
         judged = targets.judged(taken(evidence(node(), replicas=self.pods(replica("a"), down))))
         assert list(judged) == ["cp"]
         assert judged["cp"]["listening"] is False and judged["cp"]["error"] == "refused"
+        # who it is that does not serve, and where
+        assert (judged["cp"]["name"], judged["cp"]["address"]) == ("cp/b", "10.1.0.8:8443")
+        assert judged["cp"]["active"] == "", "nobody could read it"
         assert judged["cp"]["world"] == "mixed" and judged["cp"]["serves_active"] is False
         assert judged["cp"]["stale"] and judged["cp"]["differ"] is False
         other = replica("b", active=OLD)

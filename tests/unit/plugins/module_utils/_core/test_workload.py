@@ -16,32 +16,18 @@ from hypothesis import strategies as st
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core import workload
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.errors import InputError, RotationError
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.workload import Pod, Rollout, Source
+from ansible_collections.quazzar.ca_rotation.tests.unit.plugins.module_utils._core.workloads import (
+    CP,
+    POOL,
+    Tree,
+    all_of,
+    box,
+    by,
+    made,
+    merged,
+)
 
-CP = "control-center"
-POOL = "CC_TRUST_ADDITIONAL_CA_CERTS"
 MOUNT = {"kind": "ConfigMap", "name": "quazzar-legacy", "path": "/var/lib/quazzar-cc/legacy"}
-Tree = dict[str, t.Any]
-
-
-def box(**fields: t.Any) -> Tree:
-    return {"name": CP, "image": "panel:1", **fields}
-
-
-def made(*containers: Tree, kind: str = "Deployment", status: Tree | None = None, **spec: t.Any) -> Tree:
-    """A Deployment as the API has it; ``pod`` are fields of its pods, ``meta`` of its own metadata."""
-    pod, meta = spec.pop("pod", {}), spec.pop("meta", {})
-    return {
-        "apiVersion": "apps/v1",
-        "kind": kind,
-        "metadata": {"name": "quazzar-cc", "namespace": "quazzar", "generation": 3, "uid": "u1", **meta},
-        "spec": {
-            "replicas": 2,
-            "selector": {"matchLabels": {"app": "quazzar-cc"}},
-            "template": {"spec": {"containers": list(containers) or [box()], **pod}},
-            **spec,
-        },
-        "status": {} if status is None else status,
-    }
 
 
 # --- its container ---------------------------------------------------------------------------------------------------
@@ -78,16 +64,6 @@ def test_a_container_that_is_not_there_lists_what_is(found: Tree, wanted: str, w
 
 
 # --- where the variable comes from -----------------------------------------------------------------------------------
-
-
-def by(kind: str, name: str, key: str, **more: t.Any) -> Tree:
-    field = "configMapKeyRef" if kind == "ConfigMap" else "secretKeyRef"
-    return {"name": POOL, "valueFrom": {field: {"name": name, "key": key, **more}}}
-
-
-def all_of(kind: str, name: str, prefix: str = "") -> Tree:
-    entry: Tree = {("configMapRef" if kind == "ConfigMap" else "secretRef"): {"name": name}}
-    return {**entry, "prefix": prefix} if prefix else entry
 
 
 OBJECTS = {
@@ -133,7 +109,7 @@ OBJECTS = {
         # a reference that leads nowhere keeps the pod from starting, unless it is optional: then it does not count
         (
             {"env": [by("ConfigMap", "gone", "pool")], "envFrom": [all_of("ConfigMap", "settings")]},
-            Source("ConfigMap", "gone", "pool", trouble="there is no ConfigMap gone"),
+            Source("ConfigMap", "gone", "pool", trouble="there is no ConfigMap gone", gone=True),
         ),
         (
             {"env": [by("Secret", "hidden", "pool")]},
@@ -150,7 +126,7 @@ OBJECTS = {
         # where it is to be set, when it comes from nowhere else
         (
             {"env": [by("ConfigMap", "gone", "pool", optional=True)]},
-            Source("ConfigMap", "gone", "pool", trouble="there is no ConfigMap gone"),
+            Source("ConfigMap", "gone", "pool", trouble="there is no ConfigMap gone", gone=True),
         ),
         ({"env": [by("ConfigMap", "settings", "pool", optional=True)]},
          Source("ConfigMap", "settings", "pool", "/key.crt")),
@@ -182,6 +158,18 @@ def test_a_value_with_references_is_told_and_not_taken_for_what_the_container_ge
     objects = {("ConfigMap", "settings"): {"data": {POOL: value}}}
     for elsewhere in ({"env": [by("ConfigMap", "settings", POOL)]}, {"envFrom": [all_of("ConfigMap", "settings")]}):
         assert not workload.source(box(**elsewhere), POOL, objects).expands
+
+
+@pytest.mark.parametrize("held", [{"immutable": True}, {"immutable": False}, {"immutable": "true"}, {}])
+def test_an_object_that_nobody_may_edit_is_told(held: Tree) -> None:
+    objects = {("ConfigMap", "settings"): {"data": {POOL: "/a"}, **held}}
+    entries = (
+        {"env": [by("ConfigMap", "settings", POOL)]},
+        {"env": [by("ConfigMap", "settings", "none")]},
+        {"envFrom": [all_of("ConfigMap", "settings")]},
+    )
+    for fields in entries:
+        assert workload.source(box(**fields), POOL, objects).immutable is (held.get("immutable") is True)
 
 
 NAMES = st.sampled_from(["A", "B", "P_A", "P_B", "P_"])
@@ -314,9 +302,9 @@ RUNNING = {"running": {"startedAt": "2026-05-01T00:00:00Z"}}
 def pod(name: str, state: Tree | None = RUNNING, owner: str = "rs1", **status: t.Any) -> Tree:
     """A pod as the API has it; ``deleted`` and ``revision`` are of its metadata."""
     deleted, revision = status.pop("deleted", None), status.pop("revision", "66b7c9f5d")
-    ready = status.pop("ready", state is RUNNING)
+    ready, restarts = status.pop("ready", state is RUNNING), status.pop("restarts", 0)
     last = {"lastState": status.pop("last")} if "last" in status else {}
-    box_status = {"name": CP, "ready": ready, "state": state, "restartCount": 0, **last}
+    box_status = {"name": CP, "ready": ready, "state": state, "restartCount": restarts, **last}
     return {
         "metadata": {
             "name": name,
@@ -349,6 +337,21 @@ def test_a_live_pod() -> None:
 def test_only_its_own_pods_whatever_labels_others_have() -> None:
     found = [pod("b"), pod("x", owner="foreign"), pod("a", owner="rs2"), {"metadata": {"name": "bare"}}]
     assert [each.name for each in workload.pods(found, CP, ["rs1", "rs2"])] == ["a", "b"]
+
+
+def test_the_pods_of_the_newest_owner_are_known() -> None:
+    found = [pod("a", owner="rs1"), pod("b", owner="rs2", restarts=4)]
+    told = workload.pods(found, CP, ["rs2", "rs1"])
+    assert [(each.name, each.newest, each.restarts) for each in told] == [("a", False, 0), ("b", True, 4)]
+
+
+@pytest.mark.parametrize(
+    ("note", "number"),
+    [({"deployment.kubernetes.io/revision": "12"}, 12), ({"deployment.kubernetes.io/revision": "x"}, 0),
+     ({"deployment.kubernetes.io/revision": 3}, 0), ({}, 0), (None, 0)],
+)  # fmt: skip
+def test_which_replica_set_is_the_newest(note: t.Any, number: int) -> None:
+    assert workload.revision_of({"metadata": {"annotations": note}}) == number
 
 
 EVICTED = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}
@@ -488,6 +491,64 @@ def test_rollouts(spec: Tree, found: tuple[Tree, ...], done: bool, reason: str, 
     assert workload.rollout(made(**copy.deepcopy(spec)), pods) == Rollout(done, reason, failed)
 
 
+LOOPING = pod("new", waiting("CrashLoopBackOff"), revision="7d5f", restarts=2, last={"terminated": {"exitCode": 1}})
+CRASHES = "new: its container control-center does not run: CrashLoopBackOff (exit status 1)"
+
+
+def rolled(found: t.Sequence[Tree], owners: t.Sequence[str] = ("rs1",), **spec: t.Any) -> Rollout:
+    return workload.rollout(made(**{"status": status(updatedReplicas=1), **spec}), workload.pods(found, CP, owners))
+
+
+@pytest.mark.parametrize(
+    ("found", "failed", "words"),
+    [
+        ((*BOTH, LOOPING), True, CRASHES),
+        # started again right now, so that it runs, and not for the first time
+        ((*BOTH, pod("new", ready=False, restarts=2)), True, "new: its container was restarted"),
+        ((*BOTH, pod("new", ready=False, restarts=1)), False, "1 of 2 replicas have the change"),
+        # it has made it at last, or is on its way out
+        ((*BOTH, pod("new", restarts=9)), False, "1 of 2 replicas have the change"),
+        ((*BOTH, pod("new", ready=False, restarts=9, deleted="now")), False, "1 of 2 replicas have the change"),
+    ],
+)
+def test_a_container_that_crashes_again_and_again_is_not_waited_for(
+    found: tuple[Tree, ...], failed: bool, words: str
+) -> None:
+    assert rolled(found) == Rollout(False, words, failed)
+    assert rolled(found, status=status(observedGeneration=2)).failed is False, "that may be from before"
+
+
+def test_a_pod_from_before_that_crashes_is_waited_for_until_it_is_gone() -> None:
+    """The change that puts a broken one right would be taken for broken."""
+    old = copy.deepcopy(LOOPING)
+    old["metadata"]["ownerReferences"][0]["uid"] = "rs0"
+    assert rolled((*BOTH, old), ("rs1", "rs0"), status=status(replicas=3)) == Rollout(
+        False, "a replica from before still runs (not named yet)"
+    )
+    assert rolled((*BOTH, old), ("rs0", "rs1"), status=status(replicas=3)).failed
+    # Of a StatefulSet all pods have one owner.
+    for revision, failed in (("7d5f", True), ("6c4e", False)):
+        told = stateful(updateRevision=revision, updatedReplicas=1)
+        assert rolled((*BOTH, LOOPING), kind="StatefulSet", status=told).failed is failed
+
+
+@pytest.mark.parametrize(
+    ("kind", "found", "names"),
+    [
+        ("StatefulSet", (pod("a", ready=False), pod("b")), ["a"]),
+        ("StatefulSet", (LOOPING, pod("a", None, phase="Pending")), ["a"]),
+        ("StatefulSet", (pod("a", ready=False, deleted="now"),), []),
+        ("StatefulSet", BOTH, []),
+        ("Deployment", (pod("a", ready=False),), []),
+    ],
+)
+def test_the_pods_for_which_a_stateful_set_waits_for_ever(kind: str, found: tuple[Tree, ...], names: list[str]) -> None:
+    live = made(kind=kind, status=stateful(updateRevision="7d5f"))
+    assert workload.stuck(live, workload.pods(found, CP, ["rs1"])) == names
+    # Without a revision to compare with nobody's pod is taken away.
+    assert workload.stuck(made(kind=kind), workload.pods(found, CP, ["rs1"])) == []
+
+
 COUNTS = st.integers(0, 4)
 
 
@@ -541,6 +602,33 @@ def test_no_rollout_is_done_while_anything_old_runs(
 )
 def test_who_keeps_it(meta: Tree, who: str) -> None:
     assert workload.kept_by(made(meta=meta)) == who
+    # Helm does not put back what is changed between its upgrades.
+    assert workload.reverts(made(meta=meta)) == (who if who != "Helm" else "")
+
+
+def wrote(manager: t.Any, time: t.Any, *fields: str) -> Tree:
+    return {"manager": manager, "time": time, "fieldsV1": {field: {} for field in fields}}
+
+
+@pytest.mark.parametrize(
+    ("entries", "told"),
+    [
+        (None, ""),
+        ([], ""),
+        ([{"manager": "kubectl"}, None], ""),
+        ([wrote("kube-controller-manager", "2026-05-04T12:00:09Z", "f:status")], ""),
+        (
+            [
+                wrote("argocd-controller", "2026-05-04T12:00:07Z", "f:metadata", "f:spec"),
+                wrote("helm", "2026-05-04T12:00:01Z", "f:spec"),
+                wrote("kube-controller-manager", "2026-05-04T12:00:09Z", "f:status"),
+            ],
+            "argocd-controller at 2026-05-04T12:00:07Z",
+        ),
+    ],
+)
+def test_who_wrote_it_last(entries: t.Any, told: str) -> None:
+    assert workload.last_writer(made(meta={"managedFields": entries})) == told
 
 
 def claim(*modes: str) -> Tree:
@@ -576,6 +664,16 @@ def test_what_would_hold_a_rollout_up(spec: Tree, claims: Tree, words: list[str]
     found = workload.stalls(made(**copy.deepcopy(spec)), claims)
     assert len(found) == bool(words)
     assert all(word in found[0] for word in words), found
+
+
+def test_pods_on_one_node_may_share_what_one_node_may_mount() -> None:
+    (told,) = workload.stalls(made(), {"certs": claim("ReadWriteOnce")})
+    assert told.endswith("; where all pods run on one node, set quazzar_k8s_one_node: true")
+    assert workload.stalls(made(), {"certs": claim("ReadWriteOnce")}, one_node=True) == ()
+    for one_node in (False, True):
+        (told,) = workload.stalls(made(), {"certs": claim("ReadWriteOncePod")}, one_node=one_node)
+        assert "quazzar_k8s_one_node" not in told, "no node helps where only one pod may mount it"
+    assert workload.stalls(made(paused=True), {}, one_node=True), "nothing else is passed over"
 
 
 @pytest.mark.parametrize(("replicas", "wanted"), [(3, 3), (0, 0), (None, 1), ("2", 1)])
@@ -636,42 +734,29 @@ def test_claims() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("volume", "replicas", "shared"),
+    [
+        (None, 1, False),
+        ({"emptyDir": {}}, 1, False),
+        ({"persistentVolumeClaim": {"claimName": "cp-certs"}}, 2, True),
+        ({"nfs": {"server": "nfs", "path": "/cp"}}, 2, True),
+        ({"template": True}, 1, True),
+        ({"template": True}, 2, False),
+    ],
+)
+def test_whether_the_pods_share_a_directory(volume: Tree | None, replicas: int, shared: bool) -> None:
+    container = box(volumeMounts=[{"name": "certs", "mountPath": CERTS}] if volume else [])
+    more: Tree = {"pod": {"volumes": [{"name": "certs", **volume}]}} if volume else {}
+    if volume == {"template": True}:
+        more = {"kind": "StatefulSet", "volumeClaimTemplates": [{"metadata": {"name": "certs"}}]}
+    live = made(container, replicas=replicas, **more)
+    assert workload.shares(live, container, CERTS) is shared
+    assert workload.shares(live, container, f"{CERTS}/below") is shared
+    assert workload.shares(live, container, "") is False
+
+
 # --- the patch -------------------------------------------------------------------------------------------------------
-
-#: patchMergeKey of the lists that are merged (k8s.io/api/core/v1/types.go).
-MERGE_KEYS = {"containers": "name", "env": "name", "volumes": "name", "volumeMounts": "mountPath"}
-
-
-def merged(original: t.Any, patch: t.Any) -> t.Any:
-    """A strategic merge patch applied, as far as the lists above go."""
-    result = copy.deepcopy(original)
-    for name, value in patch.items():
-        if value is None:
-            result.pop(name, None)
-        elif isinstance(value, dict):
-            result[name] = merged(result.get(name) or {}, value)
-        elif isinstance(value, list):
-            if result.get(name) is None:
-                # As servers before 1.26 do it: where there is no list yet, directives are not looked at.
-                assert not any("$patch" in each for each in value), "an entry would be made of a directive"
-                result[name] = []
-            for each in value:
-                _merge_item(result[name], each, MERGE_KEYS[name])
-        else:
-            result[name] = value
-    return result
-
-
-def _merge_item(items: list[Tree], patch: Tree, key: str) -> None:
-    found = [number for number, item in enumerate(items) if item.get(key) == patch[key]]
-    if patch.get("$patch") == "delete":
-        for number in reversed(found):
-            del items[number]
-    elif found:
-        items[found[0]] = merged(items[found[0]], patch)
-    else:
-        items.append({name: value for name, value in patch.items() if value is not None})
-
 
 ENTRY = st.sampled_from([{"name": POOL, "value": "/old.crt"}, {"name": POOL}, {"name": POOL, "value": ""}])
 OTHERS = st.lists(
@@ -735,6 +820,16 @@ def test_the_patch_changes_the_variable_and_the_mount_and_nothing_else(before: T
     assert rest(after) == rest(before)
     if not kind:
         assert after["spec"]["template"]["spec"]["volumes"] == before["spec"]["template"]["spec"]["volumes"]
+
+
+def test_the_mount_alone_leaves_the_variables_alone() -> None:
+    container = box(env=[{"name": POOL, "value": "/a"}])
+    (patched,) = workload.mount_patch(container, None)["spec"]["template"]["spec"]["containers"]
+    assert patched == {"name": CP}
+    spec = workload.mount_patch(container, MOUNT)["spec"]["template"]["spec"]
+    whole = workload.pool_patch(container, POOL, "/b", MOUNT)["spec"]["template"]["spec"]
+    assert spec["volumes"] == whole["volumes"]
+    assert [{**each, "env": [{"name": POOL, "value": "/b"}]} for each in spec["containers"]] == whole["containers"]
 
 
 def test_a_variable_that_is_not_there_is_not_deleted() -> None:
@@ -822,6 +917,13 @@ def test_the_rule_that_is_missing(verb: str, resource: str, said: str, rule: str
     assert "quazzar (no such binding). Its" in workload.missing_rule(verb, resource, "quazzar", "no such binding")
 
 
+def test_what_is_in_no_namespace_needs_a_cluster_role() -> None:
+    assert workload.missing_rule("get", "persistentvolumes", "") == (
+        'this account may not get persistentvolumes. Its ClusterRole needs the rule {apiGroups: [""], resources:'
+        ' ["persistentvolumes"], verbs: ["get"]}; docs/kubernetes.md has it whole'
+    )
+
+
 # --- whatever comes --------------------------------------------------------------------------------------------------
 
 JUNK = st.recursive(
@@ -890,7 +992,10 @@ def everything(tree: Tree) -> None:
     pods = workload.pods([each for each in tree["pods"] if isinstance(each, dict)], CP, ["rs1"])
     rolled = workload.rollout(found, pods)
     assert bool(rolled.reason) != rolled.done
-    assert isinstance(workload.kept_by(found), str)
+    assert isinstance(workload.kept_by(found), str) and isinstance(workload.last_writer(found), str)
+    assert workload.reverts(found) in ("", workload.kept_by(found))
+    assert {*workload.stuck(found, pods)} <= {each.name for each in pods}
+    assert isinstance(workload.revision_of(found), int)
     assert all(isinstance(each, str) for each in workload.stalls(found, tree["claims"], tree["budgets"]))
     assert all(isinstance(each, str) and each for each in workload.claim_names(found))
     with pytest.raises(InputError, match=re.escape(workload.title(found))):
@@ -903,6 +1008,7 @@ def everything(tree: Tree) -> None:
         return
     workload.references(own, [POOL, "AUTO"])
     workload.volume_of(found, own, CERTS)
+    workload.shares(found, own, CERTS)
     source = workload.source(own, POOL, objects)
     assert isinstance(workload.refusal_to_follow(found, own, POOL, source), str)
     workload.pool_patch(own, POOL, "", None)

@@ -124,6 +124,13 @@ def test_the_pods_of_its_own_replica_sets(api: dict[str, t.Any]) -> None:
     asking = cluster()
     assert [pod.name for pod in asking.pods(asking.workload(), "cc")] == ["mine"]
     assert [path for path in Api.seen if "labelSelector=app%3Dcc" in path and "/pods" in path]
+    # the newest is the one that the Deployment has numbered last, whatever the order of the list
+    again = {**owned("Deployment", "rs", "r3", "u1"), "spec": {"selector": {}}}
+    again["metadata"]["annotations"] = {"deployment.kubernetes.io/revision": "10"}
+    sets[0]["metadata"]["annotations"] = {"deployment.kubernetes.io/revision": "9"}
+    sets.append(again)
+    assert asking.owners(asking.workload()) == ["r3", "r1"]
+    assert [pod.newest for pod in asking.pods(asking.workload(), "cc")] == [False]
     # a StatefulSet owns its pods itself
     stateful = cluster(kind="StatefulSet")
     assert stateful.owners(DEPLOYMENT) == ["u1"]

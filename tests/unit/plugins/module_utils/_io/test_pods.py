@@ -50,6 +50,8 @@ class PodDouble(Host):
 class ClusterDouble:
     """As the API server would have it."""
 
+    namespace = "quazzar"
+
     def __init__(self, environment: t.Mapping[str, str]) -> None:
         self.environment, self.listed = environment, list(LIVE)
         self.found: t.Any = {
@@ -58,31 +60,56 @@ class ClusterDouble:
             "spec": {"template": {"spec": {"containers": [{"name": "cc"}]}}},
         }
         self.errors: dict[str, Exception] = {}
+        self.held: dict[tuple[str, str], t.Any] = {}
+        self.claimed: dict[str, t.Any] = {}
+        self.lacking: list[str] = []
+        self.reviewed: list[t.Any] = []
         self.hosts: dict[str, PodDouble] = {}
         self.door_error = ""
         self.asked: list[t.Any] = []
 
+    def fails(self, what: str) -> None:
+        if what in self.errors:
+            raise self.errors[what]
+
     def workload(self) -> t.Any:
+        self.fails("workload")
         return self.found
 
     def pods(self, found: t.Any, box: str) -> t.Any:
+        self.fails("pods")
         return tuple(self.listed)
 
     def objects(self, wanted: t.Any) -> t.Any:
-        self.asked.append(wanted)
-        if "objects" in self.errors:
-            raise self.errors["objects"]
-        return {}
+        self.asked.append(tuple(wanted))
+        self.fails("objects")
+        return {pair: self.held[pair] for pair in wanted if pair in self.held}
 
     def claims(self, found: t.Any) -> t.Any:
-        if "claims" in self.errors:
-            raise self.errors["claims"]
-        return {}
+        self.fails("claims")
+        return self.claimed
 
-    def log(self, pod: str, box: str, limit: int) -> str:
-        if f"log {pod}" in self.errors:
-            raise self.errors[f"log {pod}"]
+    def claim(self, name: str) -> t.Any:
+        return self.claimed.get(name)
+
+    def volume(self, name: str) -> t.Any:
+        return None
+
+    def missing_rights(self, needed: t.Any) -> list[str]:
+        self.reviewed = list(needed)
+        self.fails("rights")
+        return self.lacking
+
+    def log(self, pod: str, box: str, limit: int, *, previous: bool = False) -> str:
+        self.fails(f"log {pod}")
+        if previous:
+            return "starting\nno such file\n"
         return f"starting Quazzar Control Center\n{GRACE} one\n{GRACE} two of {pod}\n"
+
+    def box(self, pod: t.Any = None, **fields: t.Any) -> None:
+        """Have the workload this container, and these fields of its pods."""
+        template = {"spec": {"containers": [{"name": "cc", **fields}], **(pod or {})}}
+        self.found = {**self.found, "spec": {**self.found["spec"], "template": template}}
 
     def host(self, name: str, pod: str, box: str) -> t.Any:
         self.hosts[pod] = PodDouble(name, self.environment, self.errors.get(f"exec {pod}"))
@@ -104,9 +131,19 @@ def cp(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, make_ca: t.Any) 
     return double
 
 
+def options(**more: t.Any) -> dict[str, t.Any]:
+    return {**{name: spec.get("default") for name, spec in pods.ARGUMENT_SPEC.items()}, **more}
+
+
 def gather(tmp_path: pathlib.Path, **more: t.Any) -> dict[str, t.Any]:
-    options = {name: spec.get("default") for name, spec in pods.ARGUMENT_SPEC.items()}
-    return pods.gather("cp", {**options, "certs_dir": str(tmp_path), "timeout": 5.0, **more})
+    return pods.gather("cp", options(certs_dir=str(tmp_path), timeout=5.0, **more))
+
+
+def objects_of(**more: t.Any) -> dict[str, t.Any]:
+    """What the objects say, without a look into the pods."""
+    found = pods.gather("cp", options(replicas=False, **more))
+    assert found["replicas"] == []
+    return t.cast(dict[str, t.Any], found["workload"])
 
 
 def test_each_live_pod_is_a_replica(cp: ClusterDouble, tmp_path: pathlib.Path) -> None:
@@ -116,6 +153,7 @@ def test_each_live_pod_is_a_replica(cp: ClusterDouble, tmp_path: pathlib.Path) -
     told = found["workload"]
     assert (told["title"], told["container"], told["replicas"]) == ("Deployment quazzar/quazzar-cc", "cc", 1)
     assert (told["revision"], told["rolled_out"], told["kept_by"], told["error"]) == ("7", False, "", "")
+    assert told["pods"] == ["a", "b"] and told["pool"] == [] and told["shared"] is False
     assert told["source"]["kind"] == "absent" and told["source"]["title"] == "nowhere" and told["stalls"] == []
     assert [each["name"] for each in found["replicas"]] == ["a", "b"]
     for each, pod in zip(found["replicas"], LIVE, strict=True):
@@ -132,12 +170,25 @@ def test_each_live_pod_is_a_replica(cp: ClusterDouble, tmp_path: pathlib.Path) -
 
 
 def test_the_documentation_says_what_is_returned(cp: ClusterDouble, tmp_path: pathlib.Path) -> None:
-    found, documented = gather(tmp_path), yaml.safe_load(k8s_cp_info.RETURN)
+    found, documented = gather(tmp_path, legacy_dir="/legacy"), yaml.safe_load(k8s_cp_info.RETURN)
     assert list(found) == list(documented) == ["workload", "replicas"]
-    assert set(found["workload"]) == set(documented["workload"]["contains"])
-    assert set(found["workload"]["source"]) == set(documented["workload"]["contains"]["source"]["contains"])
     one = yaml.safe_load(cp_info.RETURN)["replica"]["contains"]
     assert all(set(each) == set(one) for each in found["replicas"])
+    mounts = [{"name": "certs", "mountPath": "/certs"}]
+    volumes = [{"name": "certs", "persistentVolumeClaim": {"claimName": "certs"}}]
+    flag = {"name": "CC_ALLOW_AUTO_CA_GEN", "value": "true"}
+    cp.box({"volumes": volumes}, volumeMounts=mounts, env=[flag])
+    check_keys(objects_of(certs_dir="/certs", legacy_dir="/legacy"), documented["workload"]["contains"])
+
+
+def check_keys(found: t.Mapping[str, t.Any], documented: t.Mapping[str, t.Any]) -> None:
+    """Both have the same keys, and so have the dictionaries in them."""
+    assert set(found) == set(documented)
+    for name, value in found.items():
+        if "contains" in documented[name]:
+            for each in value if isinstance(value, list) else [value]:
+                check_keys(each, documented[name]["contains"])
+            assert value, name
 
 
 def test_what_goes_wrong_with_one_leaves_the_others(cp: ClusterDouble, tmp_path: pathlib.Path) -> None:
@@ -158,16 +209,20 @@ def test_why_the_listener_was_not_reached(cp: ClusterDouble, tmp_path: pathlib.P
     assert {each["listener_error"] for each in gather(tmp_path)["replicas"]} == {cp.door_error}
 
 
-@pytest.mark.parametrize(("what", "left"), [("objects", None), ("claims", "absent")])
+@pytest.mark.parametrize(("what", "left"), [("objects", None), ("claims", "ConfigMap")])
 def test_what_may_not_be_read_beside_the_workload(
     cp: ClusterDouble, tmp_path: pathlib.Path, what: str, left: str | None
 ) -> None:
+    cp.box(envFrom=[{"configMapRef": {"name": "settings"}}])
+    cp.held = {("ConfigMap", "settings"): {"data": {POOL: "/a.crt, /b.crt"}}}
     cp.errors = {what: HostError(f"may not get {what}")}
     with pytest.raises(HostError, match=f"may not get {what}"):
         gather(tmp_path)
     told = gather(tmp_path, tolerate=True)
-    assert (told["workload"]["error"], told["workload"]["stalls"]) == (f"may not get {what}", None)
-    assert (told["workload"]["source"] or {}).get("kind") == left
+    about = told["workload"]
+    assert (about["error"], about["stalls"], about["refusals"]) == (f"may not get {what}", None, [])
+    assert (about["source"] or {}).get("kind") == left
+    assert about["pool"] == (["/a.crt", "/b.crt"] if left else None)
     assert all(each["active_ca"] for each in told["replicas"])
 
 
@@ -186,10 +241,185 @@ def test_a_container_that_is_not_there_is_no_evidence(cp: ClusterDouble, tmp_pat
         gather(tmp_path, container="other", tolerate=True)
 
 
-def test_what_the_variables_come_from_is_asked_for(cp: ClusterDouble, tmp_path: pathlib.Path) -> None:
-    entries = [{"configMapRef": {"name": "settings"}}]
-    box = {"name": "cc", "envFrom": entries, "env": [{"name": "CC_ALLOW_AUTO_CA_GEN", "value": "1"}]}
-    cp.found = {**cp.found, "spec": {"template": {"spec": {"containers": [box]}}}}
+def test_only_what_the_variables_come_from_is_asked_for(cp: ClusterDouble, tmp_path: pathlib.Path) -> None:
+    cp.box(
+        envFrom=[{"configMapRef": {"name": "settings"}}],
+        env=[{"name": "LOG", "valueFrom": {"secretKeyRef": {"name": "x"}}}],
+    )
     gather(tmp_path)
-    assert cp.asked == [(("ConfigMap", "settings"),)]
-    assert workload.references(box, ["CC_ALLOW_AUTO_CA_GEN"]) == ()
+    assert {pair for pairs in cp.asked for pair in pairs} == {("ConfigMap", "settings")}
+    cp.asked.clear()
+    cp.box(envFrom=[{"secretRef": {"name": "all"}}], env=[{"name": POOL, "value": ""}])
+    objects_of(auto_ca_gen_variable=POOL)
+    assert cp.asked == [(), (("Secret", "all"),)], "another source of the switch is told, of the pool it does not count"
+
+
+def test_without_a_look_into_the_pods_nothing_is_run_in_them(cp: ClusterDouble) -> None:
+    assert objects_of()["pods"] == ["a", "b"]
+    cp.listed = []
+    assert objects_of()["pods"] == [] and cp.hosts == {}
+
+
+def test_a_directory_that_the_pods_share(cp: ClusterDouble) -> None:
+    mounts, claim = [{"name": "certs", "mountPath": "/certs"}], {"persistentVolumeClaim": {"claimName": "certs"}}
+    cp.box({"volumes": [{"name": "certs", **claim}]}, volumeMounts=mounts)
+    assert objects_of(certs_dir="/certs")["shared"] is True
+    assert objects_of(certs_dir="/other")["shared"] is False and objects_of()["shared"] is False
+
+
+# --- a rollout -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds pass only where somebody sleeps."""
+    now = [0.0]
+    monkeypatch.setattr(pods.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(pods.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    return now
+
+
+DONE = {"observedGeneration": 7, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
+
+
+def test_the_end_of_a_rollout_is_waited_for(
+    cp: ClusterDouble, clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = cp.workload
+
+    def workload_after_a_while() -> t.Any:
+        if clock[0] == 2:
+            raise Unreachable("https://api: no route")
+        return {**real(), "status": DONE if clock[0] >= 5 else {}}
+
+    monkeypatch.setattr(cp, "workload", workload_after_a_while)
+    told = objects_of(wait=60)
+    assert (told["rolled_out"], told["rollout"], told["advice"], clock[0]) == (True, "", "", 5)
+    clock[0] = 0
+    told = objects_of(wait=3)
+    assert (told["rolled_out"], told["rollout_failed"], clock[0]) == (False, False, 3)
+    assert told["rollout"] == "its controller has not seen the change yet"
+    assert told["advice"] == "Look at it: kubectl -n quazzar describe pods"
+    clock[0] = 0
+    objects_of()
+    assert clock[0] == 0, "nobody has asked to wait"
+    clock[0] = 2
+    with pytest.raises(Unreachable):
+        objects_of()
+
+
+def test_a_rollout_that_cannot_come_to_its_end_is_not_waited_for(cp: ClusterDouble, clock: list[float]) -> None:
+    crashed = Pod("c", "10.1.0.9", False, False, "r2", why="CrashLoopBackOff (exit status 1)", restarts=2)
+    cp.listed.append(crashed)
+    cp.found["status"] = {**DONE, "replicas": 2}
+    told = objects_of(wait=600)
+    assert (told["rollout_failed"], told["rollout"], clock[0]) == (True, f"c: {crashed.why}", 0)
+    assert told["advice"] == "The log of c before its last start ends with: no such file"
+    cp.errors = {"log c": HostError("c: may not log")}
+    assert objects_of()["advice"] == "The log of c before its last start ends with: c: may not log"
+
+
+def test_the_pods_that_hold_a_stateful_set_up(cp: ClusterDouble) -> None:
+    cp.found = {**cp.found, "kind": "StatefulSet", "status": {"updateRevision": "r2"}}
+    assert objects_of()["stuck_pods"] == ["b"], "a is ready"
+
+
+# --- what is in the way of a change ----------------------------------------------------------------------------------
+
+
+def kept_by_argo(cp: ClusterDouble) -> None:
+    note = {"argocd.argoproj.io/tracking-id": "x"}
+    wrote = {"manager": "argocd-controller", "time": "2026-05-04T12:00:00Z", "fieldsV1": {"f:spec": {}}}
+    cp.found["metadata"] = {**cp.found["metadata"], "annotations": note, "managedFields": [wrote]}
+
+
+def test_who_would_put_a_change_back_is_a_refusal_where_one_is_meant(cp: ClusterDouble) -> None:
+    kept_by_argo(cp)
+    told = objects_of()
+    assert (told["kept_by"], told["refusals"]) == ("Argo CD", [])
+    assert told["written_by"] == "argocd-controller at 2026-05-04T12:00:00Z"
+    assert cp.reviewed == [], "what is only read needs no right to change"
+    (refusal,) = objects_of(preflight=True)["refusals"]
+    assert refusal == (
+        "Deployment quazzar/quazzar-cc is kept by Argo CD, which would put a change back. Nothing was changed. Let"
+        " Argo CD make the change (quazzar_cp_platform: declared), or suspend it and set"
+        " quazzar_k8s_keeper_accepted: true."
+    )
+    assert objects_of(preflight=True, keeper_accepted=True)["refusals"] == []
+
+
+def test_rights_that_are_missing_are_refusals(cp: ClusterDouble) -> None:
+    cp.lacking = ["https://api: this account may not patch deployments"]
+    assert objects_of(preflight=True, legacy_dir="/legacy")["refusals"] == cp.lacking
+    assert ("patch", "apps/deployments", "quazzar-cc") in cp.reviewed
+    assert ("create", "configmaps", "") in cp.reviewed
+    cp.errors = {"rights": HostError("may not ask")}
+    assert objects_of(preflight=True, tolerate=True)["error"] == "may not ask"
+
+
+def test_a_variable_that_stands_elsewhere(cp: ClusterDouble) -> None:
+    cp.box(envFrom=[{"secretRef": {"name": "settings"}}])
+    cp.held = {("Secret", "settings"): {"data": {POOL: "/a.crt"}}}
+    (refusal,) = objects_of()["refusals"]
+    assert "quazzar_k8s_env_source: follow" in refusal
+    assert objects_of(env_source="follow", preflight=True)["refusals"] == []
+    assert ("patch", "secrets", "settings") in cp.reviewed
+    cp.held["Secret", "settings"]["immutable"] = True
+    (refusal,) = objects_of(env_source="follow")["refusals"]
+    assert "which is immutable" in refusal
+
+
+def test_where_legacy_cas_are_placed(cp: ClusterDouble) -> None:
+    ours = {"kind": "Secret", "name": "quazzar-legacy-cas", "path": "/legacy", "mounted": False}
+    assert objects_of(legacy_kind="Secret", legacy_dir="/legacy")["legacy"] == ours
+    assert objects_of(legacy_kind="volume", legacy_dir="/legacy")["legacy"] is None
+    assert objects_of(legacy_dir=None)["legacy"] is None
+    mounts = [{"name": "cas", "mountPath": "/legacy"}]
+    cp.box({"volumes": [{"name": "cas", "configMap": {"name": "theirs"}}]}, volumeMounts=mounts)
+    theirs = {"kind": "ConfigMap", "name": "theirs", "path": "/legacy", "mounted": True}
+    assert objects_of(legacy_kind="Secret", legacy_dir="/legacy")["legacy"] == theirs
+    cp.box({"volumes": [{"name": "cas", "emptyDir": {}}]}, volumeMounts=mounts)
+    told = objects_of(legacy_dir="/legacy")
+    assert told["legacy"] is None and "found the volume cas of another kind" in told["refusals"][0]
+    assert objects_of(legacy_kind="volume", legacy_dir="/legacy")["refusals"] == []
+
+
+def test_a_claim_that_one_node_may_mount(cp: ClusterDouble) -> None:
+    cp.claimed = {"certs": {"spec": {"accessModes": ["ReadWriteOnce"]}}}
+    (stall,) = objects_of()["stalls"]
+    assert "quazzar_k8s_one_node" in stall and objects_of(one_node=True)["stalls"] == []
+
+
+# --- for those who only want a part ----------------------------------------------------------------------------------
+
+
+def test_the_log_of_each_live_pod(cp: ClusterDouble) -> None:
+    cp.listed.append(Pod("c", "", False, False, why="its end was asked for", leaving=True))
+    # an action without options of its own for what it does not need
+    plain = {name: spec.get("default") for name, spec in kubernetes.ARGUMENT_SPEC.items()}
+    found = pods.read_logs(plain, 4096)
+    assert list(found) == ["a", "b"] and "two of b" in found["b"]
+    cp.errors = {"log b": HostError("b: may not log")}
+    with pytest.raises(HostError, match="b: may not log"):
+        pods.read_logs(plain, 4096)
+
+
+def test_which_certificates_have_not_been_placed(cp: ClusterDouble) -> None:
+    look = pods.Look(options(legacy_dir="/legacy"))
+    assert look.missing_files([]) == [] and cp.asked == []
+    assert look.missing_files(["a.crt", "b.crt"]) == ["a.crt", "b.crt"]
+    cp.held = {("ConfigMap", "quazzar-legacy-cas"): {"data": {"b.crt": "PEM"}}}
+    assert look.missing_files(["a.crt", "b.crt"]) == ["a.crt"]
+    cp.held = {("ConfigMap", "quazzar-legacy-cas"): {}}
+    assert look.missing_files(["b.crt"]) == ["b.crt"]
+    assert pods.Look(options(legacy_kind="volume", legacy_dir="/legacy")).missing_files(["a.crt"]) == []
+
+
+def test_a_change_is_made_where_the_options_say(cp: ClusterDouble) -> None:
+    made = pods.Look(options(legacy_dir="/legacy", legacy_name="ours")).change(["/legacy/a.crt"], [])
+    (patch,) = made.patches
+    spec = patch.body["spec"]["template"]["spec"]
+    assert (made.before, made.value) == ("", "/legacy/a.crt")
+    assert spec["volumes"][0]["configMap"] == {"name": "ours"}
+    assert spec["containers"][0]["volumeMounts"][0]["mountPath"] == "/legacy"
+    assert workload.containers(cp.found)[0].keys() == {"name"}, "nothing is changed here"
