@@ -459,8 +459,8 @@ def reverts(workload: Json) -> str:
 
 
 def last_writer(workload: Json) -> str:
-    """The manager beside this collection that wrote the spec last, and when, as the API server has noted it; empty where
-    it has not. It notes who has set a field, and not who has taken one away."""
+    """The manager beside this collection that wrote the spec last, and when, as the API server has noted it; empty
+    where it has not. It notes who has set a field, and not who has taken one away."""
     entries = _maps(_map(workload.get("metadata")).get("managedFields"))
     wrote = [each for each in entries if "f:spec" in _map(each.get("fieldsV1")) and each.get("manager") != _OWN_MANAGER]
     if not wrote:
