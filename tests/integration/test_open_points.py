@@ -508,7 +508,7 @@ def test_an_agent_that_refuses_bundles_is_not_tried(fleet: Any) -> None:
 
 
 @pytest.mark.open_point("Kubernetes")
-@pytest.mark.parametrize("platform", ["kubernetes", "declared"])
+@pytest.mark.parametrize("platform", ["nomad", "Kubernetes"])
 def test_a_platform_that_is_not_there_is_refused_by_name(
     platform: str, ansible_environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -528,5 +528,5 @@ def test_a_platform_that_is_not_there_is_refused_by_name(
     )
     said = " ".join((done.stdout + done.stderr).split())
     assert done.returncode == 2
-    assert f"value of quazzar_cp_platform must be one of: env_file, got: {platform}" in said
+    assert f"value of quazzar_cp_platform must be one of: env_file, kubernetes, declared, got: {platform}" in said
     assert "Read the replica" not in said

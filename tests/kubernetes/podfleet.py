@@ -151,6 +151,29 @@ class PodFleet(Fleet):
         path.chmod(0o600)
         self._environment["ANSIBLE_VAULT_PASSWORD_FILE"] = str(path)
 
+    def ad_hoc(self, module: str, pod: str, **arguments: Any) -> str:
+        """What a module prints for a pod as a host, by the connection kubernetes.core.kubectl."""
+        given = {
+            "ansible_connection": "kubernetes.core.kubectl",
+            "ansible_kubectl_namespace": self.namespace,
+            "ansible_kubectl_pod": pod,
+            "ansible_kubectl_container": CONTAINER,
+            "ansible_kubectl_kubeconfig": self.cluster.kubeconfig,
+            "ansible_kubectl_context": self.cluster.context,
+        }
+        words = ["ansible", "cp", "-i", str(self.layout.inventory), "-m", module, "-a", json.dumps(arguments)]
+        done = subprocess.run(
+            [*self.controller, *words, "-e", json.dumps(given)],
+            cwd=self.work,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
     # pods
 
     def every_pod(self) -> list[Any]:

@@ -49,7 +49,7 @@ def test_the_accident(pod_fleet: Callable[..., Any]) -> None:
 
 def test_the_accident_that_one_pod_has_not_noticed(pod_fleet: Callable[..., Any]) -> None:
     """It goes on with the CA that it has read at its start, and some nodes have their link by it."""
-    made = pod_fleet(NODES, "W2", heartbeat=1)
+    made = pod_fleet(NODES, "W1", heartbeat=1)
     made.accident(pods=1)
     opened = made.play("grace_open")
     assert opened.report["phase"] == "window open"
@@ -64,6 +64,9 @@ def test_a_planned_rotation(pod_fleet: Callable[..., Any], tmp_path: Path) -> No
     old, since = made.active(), time.time()
     made.keep_vault_password("right and long enough")
     backup = {"quazzar_backup_dir": str(tmp_path / "backup"), "quazzar_replaced_ca": digest_of(old)}
+    checked = made.play("guardrails_check", status=None, **backup)
+    assert checked.says("of the workload") or checked.says("reclaim"), checked.tail
+    made.play("ca_backup", **backup)
     before = made.objects()
     dry = made.play("ca_replace", "--check", "--diff", **backup)
     assert made.objects() == before and made.active() == old, dry.tail

@@ -361,10 +361,9 @@ def may(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[...,
 def test_a_right_that_is_missing_is_named(place: Place, may: Callable[..., None]) -> None:
     def forbidden(verb: str) -> str:
         return (
-            f"{place.server}: the API forbids {verb} leases in the namespace {place.namespace}. The Role of this"
-            ' account needs the rule {apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["'
-            + verb
-            + '"]};'
+            f"{place.server}: this account may not {verb} leases in the namespace {place.namespace}"
+            f" (system:serviceaccount:{place.namespace}:rotation). Its Role needs the rule"
+            ' {apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["' + verb + '"]};'
             " docs/kubernetes.md has it whole"
         )
 

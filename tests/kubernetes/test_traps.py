@@ -20,6 +20,7 @@ import pytest
 import yaml
 from kubernetes import client
 
+from fleets import digest_of
 from quazzar_lab.manifests import POOL_VARIABLE
 
 pytestmark = pytest.mark.kubernetes
@@ -106,7 +107,10 @@ def test_what_stops_a_run_before_it_changes_anything(stranded: Callable[..., Any
 
 def test_pods_with_cas_of_their_own(pod_fleet: Callable[..., Any]) -> None:
     """Replicas that disagree stop a run: nobody knows which of them is right."""
-    made = pod_fleet(1, "W1")
+    made = pod_fleet(1, "W2")
+    # one of them has not noticed that the volume was lost
+    made.accident(pods=1)
+    refused(made, "the replicas serve from different CAs (cp/quazzar-cc-", "make them agree")
     mount = {"name": "certs", "mountPath": "/var/lib/quazzar-cc/certs", "subPathExpr": "$(CC_LAB_NAME)"}
     made.patch_container(volumeMounts=[mount], env=[{"name": "CC_ALLOW_AUTO_CA_GEN", "value": "true"}])
     made.rolled_out()
@@ -156,6 +160,11 @@ def test_a_rollout_that_crashes_in_a_stateful_set(stranded: Callable[..., Any]) 
     done = made.play("ca_rotate")
     assert done.report["finished"] and made.pool() == ""
     made.connected()
+
+    # one pod as a host of the inventory
+    [pod, *_others] = made.pods()
+    shown = made.ad_hoc("quazzar.ca_rotation.ca_info", pod, paths=["/var/lib/quazzar-cc/certs/ca.crt"])
+    assert digest_of(made.active()) in shown
 
 
 @contextlib.contextmanager

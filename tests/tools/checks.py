@@ -352,7 +352,8 @@ def kubernetes(section: Section, extra: Sequence[str] = ()) -> None:
     installed = section.call("the installed collection", collection.install)
     if section.call("other collections, out of the package ansible", collection.others) and installed:
         within = shlex.split(os.environ.get("QUAZZAR_K8S_EXEC", ""))
-        pytest_section(section, ["tests/kubernetes"], "not nightly", extra, workers=2, within=within)
+        # Most of the time is the wait for pods to come and go, so there are more of them than processors.
+        pytest_section(section, ["tests/kubernetes"], "not nightly", extra, workers=3, within=within)
 
 
 def fuzz(section: Section, extra: Sequence[str] = ()) -> None:
