@@ -29,6 +29,11 @@ def _tool(name: str):
     return importlib.import_module(name)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes minutes is begun first, so that no worker has it alone at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Make the link to import through, so that a bare `pytest tests/unit` works in a fresh clone."""
     # The same examples in every run. What chance finds belongs to the nightly run, which looks at new ones each time
@@ -36,6 +41,8 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
     hypothesis.settings.register_profile("searching", max_examples=1500, deadline=None)
     hypothesis.settings.load_profile(config.getoption("--hypothesis-profile") or "repeatable")
+    config.addinivalue_line("markers", "integration: playbooks of the installed collection against the lab")
+    config.addinivalue_line("markers", "long: takes minutes, so it is begun before what does not")
     home = str(_tool("collection").link())
     os.environ.setdefault("ANSIBLE_COLLECTIONS_PATH", home)
     # Python remembers directories that were not there when it looked.

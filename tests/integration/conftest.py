@@ -19,16 +19,6 @@ from fleets import Fleet, digest_of
 from quazzar_lab import lab
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "integration: playbooks of the installed collection against the lab")
-    config.addinivalue_line("markers", "long: takes minutes, so it is begun before what does not")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long ones first, so that all workers come to their end at about the same time."""
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
-
-
 @pytest.fixture
 def digest() -> Callable[[bytes], str]:
     return digest_of

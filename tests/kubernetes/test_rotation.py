@@ -20,6 +20,7 @@ pytestmark = pytest.mark.kubernetes
 NODES = 20
 
 
+@pytest.mark.long
 def test_the_accident(pod_fleet: Callable[..., Any]) -> None:
     """World W1, and a controller that can reach nothing but the API server."""
     made = pod_fleet(NODES, "W1", heartbeat=1, with_ssh=True)
@@ -47,6 +48,7 @@ def test_the_accident(pod_fleet: Callable[..., Any]) -> None:
         assert made.objects() == after
 
 
+@pytest.mark.long
 def test_the_accident_that_one_pod_has_not_noticed(pod_fleet: Callable[..., Any]) -> None:
     """It goes on with the CA that it has read at its start, and some nodes have their link by it."""
     made = pod_fleet(NODES, "W1", heartbeat=1)
@@ -59,6 +61,7 @@ def test_the_accident_that_one_pod_has_not_noticed(pod_fleet: Callable[..., Any]
     assert done.report["finished"] and made.missed(since) == {} and made.pool() == ""
 
 
+@pytest.mark.long
 def test_a_planned_rotation(pod_fleet: Callable[..., Any], tmp_path: Path) -> None:
     made = pod_fleet(NODES, "W2", heartbeat=1)
     old, since = made.active(), time.time()

@@ -56,6 +56,7 @@ def stranded(pod_fleet: Callable[..., Any]) -> Callable[..., Any]:
     return start
 
 
+@pytest.mark.long
 def test_what_stops_a_run_before_it_changes_anything(stranded: Callable[..., Any], tmp_path: Path) -> None:
     made = stranded(sidecar=True, init=True)
     workload = f"Deployment {made.namespace}/quazzar-cc"
@@ -145,6 +146,7 @@ def test_a_rollout_that_crashes_is_taken_back(stranded: Callable[..., Any]) -> N
     assert made.pods() == pods and made.pool() == ""
 
 
+@pytest.mark.long
 def test_a_rollout_that_crashes_in_a_stateful_set(stranded: Callable[..., Any]) -> None:
     """Its controller waits for a pod that does not get ready, even when the template has been put back."""
     made = stranded(kind="StatefulSet")
@@ -201,6 +203,7 @@ def test_a_patch_that_is_put_back_is_noticed(stranded: Callable[..., Any]) -> No
     assert run.says("after the rollout, found empty. Its spec was written last by argocd-controller at "), run.tail
 
 
+@pytest.mark.long
 def test_the_variable_in_a_config_map_is_followed(stranded: Callable[..., Any], tmp_path: Path) -> None:
     """With the documented account, several containers, a PodDisruptionBudget that allows nothing, and a Secret."""
     made = stranded(sidecar=True, init=True)
@@ -238,6 +241,7 @@ def test_the_variable_in_a_config_map_is_followed(stranded: Callable[..., Any], 
     made.connected()
 
 
+@pytest.mark.long
 def test_least_privilege(stranded: Callable[..., Any], tmp_path: Path) -> None:
     """Exactly the documented rules, on a controller and for nodes that have no way to the pods; files on the volume."""
     made = stranded()

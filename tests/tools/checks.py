@@ -271,6 +271,10 @@ def docs(section: Section) -> None:
     section.call("pages with Sphinx, warnings are errors", docsite.build)
 
 
+#: Some of their scenarios take ten times as long as others. These come first, see pytest_collection_modifyitems.
+LENGTHY = {"tests/integration", "tests/kubernetes"}
+
+
 def pytest_section(
     section: Section,
     paths: Sequence[str],
@@ -304,8 +308,7 @@ def pytest_section(
         "junit_family=xunit1",
     ]
     if workers:
-        # Some scenarios take ten times as long as others. These come first, see pytest_collection_modifyitems.
-        order = ["load", "--maxschedchunk", "1"] if "tests/integration" in paths else ["worksteal"]
+        order = ["load", "--maxschedchunk", "1"] if {*paths} & LENGTHY else ["worksteal"]
         command += ["-n", str(workers), "--dist", *order]
     env = environment(PYTHONPATH=str(home), ANSIBLE_COLLECTIONS_PATH=str(home), QUAZZAR_COLLECTIONS=str(INSTALLED))
     status, _output = execute(section, "pytest", [*command, *there, *extra], env=env, live=True, limit=limit)
