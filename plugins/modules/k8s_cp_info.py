@@ -398,6 +398,10 @@ workload:
       description: Whether a file in O(certs_dir) is the same in every pod, and stays when they are made anew.
       type: bool
       sample: true
+    observed:
+      description: Whether the controller of the workload has seen the change that was made last.
+      type: bool
+      sample: true
     rolled_out:
       description: Whether the last change has come to every pod and nothing older runs any more.
       type: bool

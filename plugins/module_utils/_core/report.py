@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -454,10 +454,12 @@ def _revocation(evidence: Evidence, extra: Mapping[str, Any]) -> dict[str, Any]:
     """What a revocation owes: how long the compromised CA was trusted on, and what cannot be known."""
     told: Mapping[str, Any] = extra.get("revocation") or {}
     began = parse_time(str(extra.get("started") or ""), "started")
+    proofs = extra.get("negative_proof") or ()
+    shown = _refusing(proofs)
     refused: dict[str, datetime] = {}
-    for proof in extra.get("negative_proof") or ():
+    for proof in proofs:
         at = parse_time(str(proof.get("at") or ""), "at")
-        if proof["after"] == "refused" and at is not None:
+        if proof["after"] == "refused" and at is not None and proof["replica"] in shown:
             refused[proof["replica"]] = min(at, refused.get(proof["replica"], at))
     missing = _unproven(evidence, refused)
     holders = [node for node in evidence.nodes if frozenset(node.pins) & evidence.compromised]
@@ -497,9 +499,16 @@ def _revocation(evidence: Evidence, extra: Mapping[str, Any]) -> dict[str, Any]:
 def proof_failed(evidence: Evidence, extra: Mapping[str, Any]) -> bool:
     """Whether this run has tried to show that every replica refuses the compromised CA, and could not."""
     proofs = extra.get("negative_proof") or ()
-    refused = {proof["replica"] for proof in proofs if proof["after"] == "refused"}
+    refused = _refusing(proofs)
     tried = bool(proofs or (extra.get("revocation") or {}).get("problems"))
     return tried and bool(_unproven(evidence, refused))
+
+
+def _refusing(proofs: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The replicas that have refused. Behind a balancer stand several, so there nobody may have been accepted."""
+    refused = {str(proof["replica"]) for proof in proofs if proof["after"] == "refused"}
+    other = {str(proof["replica"]) for proof in proofs if proof["after"] != "refused"}
+    return refused - {name for name in other if name.endswith(f"/{handshake.BALANCER}")}
 
 
 def _unproven(evidence: Evidence, refused: Collection[str]) -> list[str]:

@@ -326,6 +326,16 @@ class TestRevocation:
         assert not report.proof_failed(seen, {"negative_proof": [{**failed[0], "after": "refused"}]})
         assert not report.proof_failed(seen, {})
 
+    def test_behind_a_balancer_every_try_must_have_been_refused(self) -> None:
+        """For nodes that have no way to the pods: it speaks for all of them, and for no replica of another host."""
+        seen = evidence(node(), settings=self.BAD)
+        [name] = {replica.host for replica in seen.replicas}
+        tries = [{**RUN["negative_proof"][0], "replica": f"{name}/balancer", "after": "refused"}] * 2
+        assert not report.proof_failed(seen, {"negative_proof": tries})
+        for after in ("accepted", "unknown"):
+            assert report.proof_failed(seen, {"negative_proof": [*tries, {**tries[0], "after": after}]})
+        assert report.proof_failed(seen, {"negative_proof": [{**tries[0], "replica": "other/balancer"}]})
+
     def test_tokens_are_open_until_somebody_says_otherwise(self) -> None:
         found = self.document(node(), run={"revocation": {"worked": True, "tokens": "open"}})
         assert found["revocation"]["tokens"] == "open"

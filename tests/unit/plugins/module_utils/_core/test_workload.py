@@ -622,6 +622,7 @@ def wrote(manager: t.Any, time: t.Any, *fields: str) -> Tree:
                 wrote("argocd-controller", "2026-05-04T12:00:07Z", "f:metadata", "f:spec"),
                 wrote("helm", "2026-05-04T12:00:01Z", "f:spec"),
                 wrote("kube-controller-manager", "2026-05-04T12:00:09Z", "f:status"),
+                wrote("OpenAPI-Generator", "2026-05-04T12:00:08Z", "f:spec"),  # this collection itself
             ],
             "argocd-controller at 2026-05-04T12:00:07Z",
         ),

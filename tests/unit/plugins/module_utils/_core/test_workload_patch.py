@@ -55,10 +55,10 @@ class Api:
         remove: t.Sequence[str] = (),
         env_source: str = "follow",
         place: Legacy | None = None,
+        unmount: bool = False,
     ) -> Change:
-        return workload_patch.change(
-            self.found, self.box, POOL, self.source, add=add, remove=remove, env_source=env_source, place=place
-        )
+        how = {"env_source": env_source, "place": place, "unmount": unmount}
+        return workload_patch.change(self.found, self.box, POOL, self.source, add=add, remove=remove, **how)
 
     def apply(self, definition: t.Mapping[str, t.Any]) -> None:
         kind, about = definition["kind"], definition["metadata"]
@@ -242,9 +242,36 @@ def test_following_edits_one_key_and_has_the_pods_made_anew(kind: str, key: str,
         "podAnnotations": {workload_patch.STAMP: "/a.crt,/b.crt"},
     }
     _held, roll = api.change([], ["/a.crt"]).patches
-    assert roll.body["spec"]["template"]["metadata"]["annotations"] == {workload_patch.STAMP: "empty"}
+    assert roll.body["spec"]["template"]["metadata"]["annotations"] == {workload_patch.STAMP: None}
     # What is secret there stays there.
     assert "hunter22" not in str(change.patches)
+
+
+@pytest.mark.parametrize("kind", ["ConfigMap", "Secret"])
+@pytest.mark.parametrize("followed", [False, True])
+def test_a_first_patch_that_is_taken_back_leaves_the_template_as_it_was(kind: str, followed: bool) -> None:
+    """So the pods from before are of the newest template again, and none of them has to be made anew."""
+    mount = {"name": "certs", "mountPath": CERTS}
+    env = [by("ConfigMap", "settings", "pool")] if followed else [{"name": "CC_OTHER", "value": "1"}]
+    volumes = [{"name": "certs", "persistentVolumeClaim": {"claimName": "certs"}}]
+    api = Api(made(box(env=env, volumeMounts=[mount])), {("ConfigMap", "settings"): {"data": {"pool": ""}}})
+    api.found["spec"]["template"]["spec"]["volumes"] = volumes
+    before = copy.deepcopy(api.found)
+    entry = f"{LEGACY}/a.crt"
+    first = api.change([entry], place=api.legacy(kind))
+    assert first.mounts
+    for patch in first.patches:
+        api.apply(workload_patch.manifest(patch, "quazzar"))
+    assert api.legacy(kind).mounted and api.source.value == entry
+    for patch in api.change([], [entry], place=api.legacy(kind), unmount=True).patches:
+        api.apply(workload_patch.manifest(patch, "quazzar"))
+    template = api.found["spec"]["template"]
+    assert not (template.get("metadata") or {}).get("annotations")
+    template.pop("metadata", None)
+    before["spec"]["template"].pop("metadata", None)
+    assert api.found == before and api.source.value == ""
+    # without it the mount stays: marks of revoked CAs are read there
+    assert not api.change([], [entry], place=api.legacy(kind)).patches
 
 
 @pytest.mark.parametrize("kind", ["ConfigMap", "Secret"])

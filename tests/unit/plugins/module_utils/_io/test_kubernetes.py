@@ -163,6 +163,10 @@ def test_a_log_is_text_as_it_is(api: dict[str, t.Any], content: bytes) -> None:
     api[f"{CORE}/pods/a/log"] = content
     assert cluster().log("a", "cc", 4096) == content.decode("utf-8", "replace")
     assert "container=cc" in Api.seen[-1] and "limitBytes=4096" in Api.seen[-1]
+    # the kubelet's own error, which comes with the status 200
+    api[f"{CORE}/pods/a/log"] = b"unable to retrieve container logs for containerd://0123"
+    with pytest.raises(HostError, match="the log of a cannot be read: unable to retrieve container logs for"):
+        cluster().log("a", "cc", 4096)
     api[f"{CORE}/pods/a/log"] = status(403, 'User "reader" cannot get resource "pods/log"')
     with pytest.raises(HostError, match=r'this account may not get pods/log .*verbs: \["get"\]'):
         cluster().log("a", "cc", 4096)

@@ -146,6 +146,18 @@ def objects_of(**more: t.Any) -> dict[str, t.Any]:
     return t.cast(dict[str, t.Any], found["workload"])
 
 
+def test_the_marks_of_revoked_cas_hold_for_all_pods(cp: ClusterDouble, tmp_path: pathlib.Path, make_ca: t.Any) -> None:
+    """Whether a pod mounts the object or not: a run before may have left it where no window was open."""
+    mark, name = make_ca("Revoked CA"), "quazzar-legacy-cas"
+    cp.held[("ConfigMap", name)] = {"data": {"ab.revoked": mark.pem.decode(), "cd.crt": "x", "ef.revoked": "no PEM"}}
+    for each in gather(tmp_path, legacy_dir="/legacy/")["replicas"]:
+        good, bad = each["revoked"]
+        assert (good["path"], good["error"]) == ("/legacy/ab.revoked", "")
+        assert good["pem"] == [mark.pem.decode()] and good["since"] is None
+        assert bad["path"] == "/legacy/ef.revoked" and bad["error"].startswith("/legacy/ef.revoked: ")
+    assert gather(tmp_path, legacy_dir="/legacy", legacy_kind="volume")["replicas"][0]["revoked"] == []
+
+
 def test_each_live_pod_is_a_replica(cp: ClusterDouble, tmp_path: pathlib.Path) -> None:
     cp.listed.append(Pod("c", "10.1.0.9", False, False, why="its end was asked for", leaving=True))
     found = gather(tmp_path)
@@ -314,9 +326,14 @@ def test_a_rollout_that_cannot_come_to_its_end_is_not_waited_for(cp: ClusterDoub
     cp.found["status"] = {**DONE, "replicas": 2}
     told = objects_of(wait=600)
     assert (told["rollout_failed"], told["rollout"], clock[0]) == (True, f"c: {crashed.why}", 0)
-    assert told["advice"] == "The log of c before its last start ends with: no such file"
+    assert told["advice"] == f"The log of c ended with: {GRACE} two of c", "while it waits, that log is still there"
+    assert told["observed"] is True
+    cp.listed[-1] = Pod("c", "10.1.0.9", True, False, "r2", restarts=2)
+    assert objects_of()["advice"] == "The log of c ended with: no such file", "it has begun another log"
     cp.errors = {"log c": HostError("c: may not log")}
-    assert objects_of()["advice"] == "The log of c before its last start ends with: c: may not log"
+    assert objects_of()["advice"] == "The log of c ended with: c: may not log"
+    cp.found["status"] = {"observedGeneration": 6}
+    assert objects_of()["observed"] is False
 
 
 def test_the_pods_that_hold_a_stateful_set_up(cp: ClusterDouble) -> None:
@@ -416,7 +433,7 @@ def test_which_certificates_have_not_been_placed(cp: ClusterDouble) -> None:
 
 
 def test_a_change_is_made_where_the_options_say(cp: ClusterDouble) -> None:
-    made = pods.Look(options(legacy_dir="/legacy", legacy_name="ours")).change(["/legacy/a.crt"], [])
+    made = pods.Look(options(legacy_dir="/legacy", legacy_name="ours")).change(["/legacy/a.crt"], [], unmount=False)
     (patch,) = made.patches
     spec = patch.body["spec"]["template"]["spec"]
     assert (made.before, made.value) == ("", "/legacy/a.crt")
