@@ -22,12 +22,12 @@ from . import action, controller, kubernetes, lock
 
 
 @dataclasses.dataclass(frozen=True)
-class Found(lock.Found):
+class FoundLease(lock.Found):
     #: as read; None when there is none
     lease: kubernetes.Json | None
 
 
-class LeaseLock(lock.Lock[Found]):
+class LeaseLock(lock.Lock[FoundLease]):
     """The lock in the namespace of a workload, for one run."""
 
     #: Runs that share it all write the same object, and of those who write at once one gets on in each turn.
@@ -42,18 +42,18 @@ class LeaseLock(lock.Lock[Found]):
     def where(self) -> str:
         return f"{self._cluster.address}: Lease {self.path}"
 
-    def look(self) -> Found:
+    def look(self) -> FoundLease:
         read = self._cluster.lease(self._about["name"])
         now = int(action.utc_now().timestamp())
         holders = lease.holders(read, self.where)
-        return Found(now, holders, self._decide(holders, now), lease=read)
+        return FoundLease(now, holders, self._decide(holders, now), lease=read)
 
-    def _held(self, found: Found) -> str:
+    def _held(self, found: FoundLease) -> str:
         blocking = found.decision.blocking
         left = [holder for holder in found.holders if holder not in blocking]
         return run_lock.held(blocking, self.where, "this controller", lease.removal(found.lease or {}, left))
 
-    def _changed(self, found: Found) -> bool:
+    def _changed(self, found: FoundLease) -> bool:
         until = self.until(found)
         run = Holder(
             kind=self.kind,
@@ -74,7 +74,7 @@ class LeaseLock(lock.Lock[Found]):
                 return
         raise self.beaten()
 
-    def _written(self, found: Found, after: tuple[Holder, ...]) -> bool:
+    def _written(self, found: FoundLease, after: tuple[Holder, ...]) -> bool:
         made = lease.written(found.lease, found.holders, after, about=self._about, now=found.now)
         return self._cluster.write_lease(made)
 

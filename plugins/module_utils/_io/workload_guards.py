@@ -16,7 +16,8 @@ from .._core import workload_guards
 from .._core.errors import HostError, Unreachable
 from .kubernetes import Cluster, Json
 
-Claims = dict[str, tuple[Json | None, str]]
+# | is no operator of such types before Python 3.10, where ansible-test imports this too.
+Claims = dict[str, tuple[t.Optional[Json], str]]
 
 
 def gather(

@@ -48,7 +48,7 @@ def control_panel(
     namespace: str, directory: Path, certs: Path, image: str, *, auto_ca_gen: bool, shape: Shape
 ) -> list[dict[str, Any]]:
     """All objects, in the order to create them. ``directory`` is the lab's, on the cluster's node."""
-    objects = list(yaml.safe_load_all(TEMPLATE.read_text(encoding="utf-8")))
+    objects: list[dict[str, Any]] = yaml.safe_load(TEMPLATE.read_text(encoding="utf-8"))["items"]
     home, volume, claim, made = objects
     home["metadata"]["name"] = namespace
     volume["metadata"]["name"] = claim["spec"]["volumeName"] = f"{namespace}-certs"

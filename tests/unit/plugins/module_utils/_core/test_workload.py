@@ -299,8 +299,9 @@ def test_sources_as_a_message_names_them() -> None:
 RUNNING = {"running": {"startedAt": "2026-05-01T00:00:00Z"}}
 
 
-def pod(name: str, state: Tree | None = RUNNING, owner: str = "rs1", **status: t.Any) -> Tree:
+def pod(name: str, state: t.Any = "running", owner: str = "rs1", **status: t.Any) -> Tree:
     """A pod as the API has it; ``deleted`` and ``revision`` are of its metadata."""
+    state = RUNNING if state == "running" else state
     deleted, revision = status.pop("deleted", None), status.pop("revision", "66b7c9f5d")
     ready, restarts = status.pop("ready", state is RUNNING), status.pop("restarts", 0)
     last = {"lastState": status.pop("last")} if "last" in status else {}

@@ -289,7 +289,7 @@ def test_an_exec_without_an_exit_status(ended: t.Any, kind: type[Exception], wor
     content = ended if isinstance(ended, bytes) else json.dumps(ended).encode()
     with pytest.raises(kind) as found:
         kubernetes._exit_status("a", "cc", content)
-    assert words in str(found.value) and type(found.value) is kind
+    assert words in str(found.value) and found.type is kind
 
 
 def test_a_pod_is_a_host_like_any_other() -> None:
