@@ -13,7 +13,6 @@ So of many takers exactly one wins, and a shared lock becomes exclusive in the s
 
 from __future__ import annotations
 
-import dataclasses
 import typing as t
 
 from .._core import lease, run_lock
@@ -21,13 +20,7 @@ from .._core.run_lock import Holder
 from . import action, controller, kubernetes, lock
 
 
-@dataclasses.dataclass(frozen=True)
-class FoundLease(lock.Found):
-    #: as read; None when there is none
-    lease: kubernetes.Json | None
-
-
-class LeaseLock(lock.Lock[FoundLease]):
+class LeaseLock(lock.Lock[lock.Found]):
     """The lock in the namespace of a workload, for one run."""
 
     #: Runs that share it all write the same object, and of those who write at once one gets on in each turn.
@@ -42,18 +35,18 @@ class LeaseLock(lock.Lock[FoundLease]):
     def where(self) -> str:
         return f"{self._cluster.address}: Lease {self.path}"
 
-    def look(self) -> FoundLease:
+    def look(self) -> lock.Found:
         read = self._cluster.lease(self._about["name"])
         now = int(action.utc_now().timestamp())
         holders = lease.holders(read, self.where)
-        return FoundLease(now, holders, self._decide(holders, now), lease=read)
+        return lock.Found(now, holders, self._decide(holders, now), read)
 
-    def _held(self, found: FoundLease) -> str:
+    def _held(self, found: lock.Found) -> str:
         blocking = found.decision.blocking
         left = [holder for holder in found.holders if holder not in blocking]
-        return run_lock.held(blocking, self.where, "this controller", lease.removal(found.lease or {}, left))
+        return run_lock.held(blocking, self.where, "this controller", lease.removal(found.source or {}, left))
 
-    def _changed(self, found: FoundLease) -> bool:
+    def _changed(self, found: lock.Found) -> bool:
         until = self.until(found)
         run = Holder(
             kind=self.kind,
@@ -74,8 +67,8 @@ class LeaseLock(lock.Lock[FoundLease]):
                 return
         raise self.beaten()
 
-    def _written(self, found: FoundLease, after: tuple[Holder, ...]) -> bool:
-        made = lease.written(found.lease, found.holders, after, about=self._about, now=found.now)
+    def _written(self, found: lock.Found, after: tuple[Holder, ...]) -> bool:
+        made = lease.written(found.source, found.holders, after, about=self._about, now=found.now)
         return self._cluster.write_lease(made)
 
 

@@ -32,11 +32,12 @@ KIND: dict[str, t.Any] = {"type": "str", "choices": list(run_lock.KINDS), "defau
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """What a look at the lock has shown."""
+    """What a look at the lock has shown. ``source``: the whole object, where the lock is written back as one."""
 
     now: int
     holders: tuple[Holder, ...]
     decision: Decision
+    source: t.Any = None
 
 
 F = t.TypeVar("F", bound=Found)

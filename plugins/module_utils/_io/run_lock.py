@@ -119,7 +119,7 @@ qz_put done 1
 
 @dataclasses.dataclass(frozen=True)
 class Found(lock.Found):
-    has_parent: bool
+    has_parent: bool = False
 
 
 class RunLock(lock.Lock[Found]):
