@@ -150,7 +150,8 @@ class RunLock(lock.Lock[Found]):
         if now is None:
             raise HostError(f"{self.where}: the clock of the host could not be read (date +%s)")
         holders = tuple(self._holders(answer, now))
-        return Found(now, holders, self._decide(holders, now), has_parent=answer.text("parent") == "1")
+        decision, has_parent = self._decide(holders, now), answer.text("parent") == "1"
+        return Found(now=now, holders=holders, decision=decision, has_parent=has_parent)
 
     def _holders(self, answer: Answer, now: int) -> t.Iterator[Holder]:
         number = 1
