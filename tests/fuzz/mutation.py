@@ -34,9 +34,7 @@ _WORDS = (
         b"%00",
     ),
     *(
-        b"-----BEGIN CERTIFICATE-----",
-        b"-----END CERTIFICATE-----",
-        b"-----BEGIN PRIVATE KEY-----",
+        *(b"-----%s-----" % edge for edge in (b"BEGIN CERTIFICATE", b"END CERTIFICATE", b"BEGIN PRIVATE KEY")),
         b"\n\n\n",
         b"9" * 30,
     ),

@@ -220,7 +220,7 @@ class Host:
                 "/bin/sh", in_data=script.encode("utf-8", "surrogateescape")
             )
         except AnsibleConnectionFailure as error:
-            raise Unreachable(f"{self.name}: {_one_line(redact(str(error), hide))}") from None
+            raise Unreachable(f"{self.name}: {one_line(redact(str(error), hide))}") from None
         except AnsibleError as error:  # pylint: disable=duplicate-except,bad-except-order
             raise self._refusal(redact(str(error), hide)) from None
         return result
@@ -279,7 +279,7 @@ class Host:
         wrong = ("incorrect", "try again", "duplicate become password prompt", "waiting for password prompt")
         if any(word in lower for word in wrong):
             return HostError(
-                f"{self.name}: the become password was refused (ansible_become_password): {_one_line(message)}"
+                f"{self.name}: the become password was refused (ansible_become_password): {one_line(message)}"
             )
         if (
             "password is required" in lower
@@ -287,12 +287,12 @@ class Host:
             or ("missing" in lower and "password" in lower)
         ):
             return HostError(
-                f"{self.name}: become needs a password, none was given (ansible_become_password): {_one_line(message)}"
+                f"{self.name}: become needs a password, none was given (ansible_become_password): {one_line(message)}"
             )
-        return HostError(f"{self.name}: {_one_line(message)}")
+        return HostError(f"{self.name}: {one_line(message)}")
 
     def _no_end(self, code: int, stdout: str, stderr: str) -> HostError:
-        said = _one_line(stderr) or _one_line(stdout) or "nothing"
+        said = one_line(stderr) or one_line(stdout) or "nothing"
         known = self._refusal(stderr + "\n" + stdout)
         if isinstance(known, (Unreachable, Unsupported)) or "become" in str(known).split(": ", 1)[-1][:12]:
             return known
@@ -308,7 +308,7 @@ def _plugin_name(plugin: t.Any) -> str:
     return str(name or type(plugin).__module__.rpartition(".")[2])
 
 
-def _one_line(text: str, limit: int = 400) -> str:
+def one_line(text: str, limit: int = 400) -> str:
     """The end of a text on one line: the cause stands last."""
     flat = " ".join(text.split())
     return flat if len(flat) <= limit else "…" + flat[-limit:]

@@ -28,7 +28,7 @@ from collections.abc import Iterator, Mapping
 from .._core import workload
 from .._core.errors import HostError, InputError, Unreachable, Unsupported
 from .._core.workload import Pod
-from .host import Answer, Host
+from .host import Answer, Host, one_line
 
 try:
     import kubernetes
@@ -468,9 +468,7 @@ def _end(used: t.Any) -> None:
 
 
 def _short(said: object) -> str:
-    """The end of a text on one line: the cause stands last."""
-    flat = " ".join(str(said).split())
-    return flat if len(flat) <= _SAID_LIMIT else "…" + flat[-_SAID_LIMIT:]
+    return one_line(str(said), _SAID_LIMIT)
 
 
 def _said(body: object) -> str:
