@@ -507,7 +507,9 @@ def test_an_agent_that_refuses_bundles_is_not_tried(fleet: Any) -> None:
     assert run.report["finished"] and set(run.states.values()) == {"current"}
 
 
-@pytest.mark.open_point("Kubernetes")
+@pytest.mark.open_point(
+    "on Kubernetes: which workload and container, its port, how legacy CAs and the variable get there"
+)
 @pytest.mark.parametrize("platform", ["nomad", "Kubernetes"])
 def test_a_platform_that_is_not_there_is_refused_by_name(
     platform: str, ansible_environment: dict[str, str], tmp_path: Path

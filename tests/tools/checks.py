@@ -35,6 +35,7 @@ import collection
 import docsite
 import sanity
 from common import (
+    BUILD,
     DEV,
     INSTALLED,
     LOGS,
@@ -59,6 +60,7 @@ ALLOWED_IN_CI = (
 MINUTE = 60
 SCENARIOS = 3  # side by side; each of them keeps half a processor busy
 NO_TESTS_COLLECTED = 5
+IMAGE, IMAGES = ROOT / "tests" / "lab" / "kubernetes" / "image.py", BUILD / "kubernetes"
 
 
 @dataclass
@@ -353,6 +355,9 @@ def kubernetes(section: Section, extra: Sequence[str] = ()) -> None:
         section.skip("pytest", "KUBECONFIG names no Kubernetes cluster to test on, see tests/README.md")
         return
     installed = section.call("the installed collection", collection.install)
+    # Here, and not where pytest runs: from within the network of a cluster nothing may be reachable to build it from.
+    if shutil.which("mmdebstrap") and not section.tool("the lab as an image", [venv_python(), IMAGE, IMAGES]):
+        return
     if section.call("other collections, out of the package ansible", collection.others) and installed:
         within = shlex.split(os.environ.get("QUAZZAR_K8S_EXEC", ""))
         # Most of the time is the wait for pods to come and go, so there are more of them than processors.
