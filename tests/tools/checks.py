@@ -6,10 +6,10 @@
 
 usage: checks.py [SECTION ...] [-- options for pytest, or for tests/fuzz/run.py]
 
-Without a section all of them run, in two lanes side by side: one computes, one mostly waits for labs. A section that
-fails does not keep the others from running. The exit status is 0 only when nothing failed. With CI=true a check that
-was skipped counts as failed, unless its reason is one of those in ALLOWED_IN_CI. What each check printed is in
-.build/logs.
+Without a section all of them run, in two lanes side by side: one waits for labs, one computes and then waits for pods.
+A section that fails does not keep the others from running. The exit status is 0 only when nothing failed. With CI=true
+a check that was skipped counts as failed, unless its reason is one of those in ALLOWED_IN_CI. What each check printed
+is in .build/logs.
 """
 
 from __future__ import annotations
@@ -397,8 +397,9 @@ SECTIONS: dict[str, Callable[..., None]] = {
     "ssh": ssh,
     "kubernetes": kubernetes,
 }
-# What needs the processor all the time and starts no lab. It runs beside the others, most of whose time is waiting.
-COMPUTING = ("lint", "docs", "sanity", "unit")
+# What runs beside the others, most of whose time is waiting: at first what needs the processor all the time and starts
+# no lab, then what waits even more than they do.
+BESIDE = ("lint", "docs", "sanity", "unit", "kubernetes")
 OTHERS: dict[str, Callable[..., None]] = {"fuzz": fuzz, "nightly": nightly}
 WITH_OPTIONS = ("unit", "lab", "trust", "integration", "ssh", "kubernetes", "fuzz", "nightly")
 
@@ -461,18 +462,18 @@ def _run_quietly(names: Sequence[str], answers: Connection) -> None:
 def run_all(done: list[Section]) -> None:
     """Every section, the two lanes side by side. What each found is in `done`, also after an interrupt."""
     answers, told = multiprocessing.Pipe(duplex=False)
-    lane = multiprocessing.get_context("fork").Process(target=_run_quietly, args=(COMPUTING, told))
+    lane = multiprocessing.get_context("fork").Process(target=_run_quietly, args=(BESIDE, told))
     lane.start()
     told.close()
     try:
         for name, function in SECTIONS.items():
-            if name not in COMPUTING:
+            if name not in BESIDE:
                 done.append(run_section(name, function))
     except BaseException:
         lane.terminate()
         raise
     finally:
-        missing = [*COMPUTING]
+        missing = [*BESIDE]
         with contextlib.suppress(EOFError):
             while True:
                 done.append(answers.recv())
