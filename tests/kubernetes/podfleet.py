@@ -35,7 +35,7 @@ LEGACY_DIR = "/var/lib/quazzar-cc/legacy"
 STRATEGIC = "application/strategic-merge-patch+json"
 LIVELY = ("Event",)  # kinds that come and go by themselves
 SERVE_SECONDS = 120.0
-END_SECONDS = 60.0
+END_SECONDS = 180.0
 EXEC_SECONDS = 30
 POLL_SECONDS = 0.1
 #: of the addresses of the pods, when QUAZZAR_K8S_POD_NETWORK does not say: what one node of most clusters gets
@@ -291,7 +291,8 @@ class PodFleet(Fleet):
         Pods that have ended are waited for, because they go by themselves.
         """
         deadline = time.monotonic() + END_SECONDS
-        while any(pod.metadata.deletion_timestamp for pod in self.every_pod()) and time.monotonic() < deadline:
+        while any(pod.metadata.deletion_timestamp for pod in self.every_pod()):
+            assert time.monotonic() < deadline, f"a pod has not gone within {END_SECONDS:.0f} s:\n{self.told()}"
             time.sleep(POLL_SECONDS)
         found = {}
         for resource in self.cluster.dynamic.resources.search(namespaced=True):

@@ -43,7 +43,7 @@ pytestmark = pytest.mark.kubernetes
 
 CERTS = "/var/lib/quazzar-cc/certs"
 BOOT = "ready mtls="
-SOON = 20.0  # seconds
+SOON = 120.0  # seconds
 #: What reading needs, and nothing else: (group, resource, verbs).
 RULES = (
     ("apps", "deployments", ["get"]),

@@ -101,3 +101,23 @@ def test_a_compromise(pod_fleet: Callable[..., Any]) -> None:
     # somebody who does not know of it names it as the legacy CA
     made.play("grace_open", status=None, **known)
     assert made.pool() == ""
+
+
+@pytest.mark.long
+def test_the_way_back(pod_fleet: Callable[..., Any]) -> None:
+    """The run is killed once the new CA is active; its pair goes from the volume again, and nobody has lost a link."""
+    made = pod_fleet(4, "W2")
+    old, since = made.active(), time.time()
+    play = made.begin("ca_replace", quazzar_replaced_ca=digest_of(old))
+    play.until(r"(?s)PLAY \[Activate \| Take.*PLAY \[Move \| Plan")
+    play.kill()
+    assert made.active() != old
+    before = made.objects()
+    dry = made.play("rotation_rollback", "--check", "--diff")
+    assert dry.says("the active CA again") and made.objects() == before and made.active() != old, dry.tail
+    done = made.play("rotation_rollback")
+    assert done.report["finished"] and set(done.states.values()) == {"current"}, done.tail
+    assert made.active() == old and made.pool() == "" and made.missed(since) == {}
+    after = made.objects()
+    again = made.play("rotation_rollback")
+    assert not any(again.changed.values()) and made.objects() == after, again.tail
