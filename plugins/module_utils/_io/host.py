@@ -314,6 +314,12 @@ class Host:
         known = self._known_refusal(stderr + "\n" + stdout)
         if known is not None:
             return known
+        if code == 1 and self._connection.become is not None:
+            # Ansible takes away the line of the prompt, on which sudo has said why. A script does not end like this.
+            return HostError(
+                f"{self.name}: become was refused (exit status 1), for a reason that did not get through:"
+                f" {_ALLOW}; 'sudo -l' as this login shows what it may; the host said: {said}"
+            )
         if code in (126, 127):
             return Unsupported(f"{self.name}: /bin/sh could not be run there (exit status {code}); it said: {said}")
         return Unreachable(

@@ -231,6 +231,15 @@ def test_each_refusal_of_sudo_is_told_from_the_others(said, words):
         assert told is (words in ("allow", "none was given"))
 
 
+def test_a_refusal_that_was_on_the_line_of_the_prompt():
+    refused = Connection((1, b"", b"a banner"), become=become_loader.get("sudo"))
+    with pytest.raises(HostError, match=r"^node-7: become was refused .*as docs/sudo\.md.*: a banner$") as caught:
+        over(refused).run(":", {})
+    assert caught.type is HostError
+    with pytest.raises(Unreachable):
+        over(Connection((255, b"", b"a banner"), become=become_loader.get("sudo"))).run(":", {})
+
+
 @pytest.mark.parametrize("name", ["paramiko_ssh", "community.aws.aws_ssm"])
 def test_a_connection_without_pipelining_is_refused_by_name(name):
     connection = Connection(has_pipelining=False, _load_name=name)
