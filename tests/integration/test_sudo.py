@@ -266,7 +266,18 @@ def test_only_the_two_commands(
 
     made.accident()
     made.disconnected()
-    assert made.play("ca_rotate", "--check").report
+    before = made.digest()
+    made.play("ca_rotate", "--check")
+    assert made.digest() == before
+
+    # a restart that the sudoers do not have: the pool is put back, and the reason is told
+    made.host_vars["cp1"]["quazzar_cp_restart_command"] = f"{program} now"
+    run = made.play("ca_rotate", status=2)
+    assert made.environments() == pool and len(made.boots("cp1")) == 2
+    assert run.says(f"Not finished: cp1: expected quazzar_cp_restart_command ({program} now) to end with exit status 0")
+    assert run.says(f"'/bin/sh -c echo BECOME-SUCCESS-<32 letters> ; {program} now', as docs/sudo.md of this collection")
+
+    made.host_vars["cp1"]["quazzar_cp_restart_command"] = str(program)
     run = made.play("ca_rotate")
     assert run.report["finished"] and set(run.states.values()) == {"current"}
     assert made.environments() == pool and made.loaded() == {"cp1": []}
