@@ -61,7 +61,8 @@ def server() -> Iterator[Callable[..., dict[str, Any]]]:
             except OSError:
                 assert time.monotonic() < deadline and running[-1].poll() is None, "its sshd does not answer"
                 time.sleep(0.1)
-        common = f"-o ControlMaster=no -o UserKnownHostsFile={layout.root}/ssh/known_hosts -o KexAlgorithms=curve25519-sha256"
+        known = f"UserKnownHostsFile={layout.root}/ssh/known_hosts"
+        common = f"-o ControlMaster=no -o {known} -o KexAlgorithms=curve25519-sha256"
         return {
             "ansible_connection": "ssh",
             "ansible_host": address,
@@ -109,9 +110,9 @@ def put_in_place(
     """What trust_file says on each host of a file of its own, ``<home>/files/<host>/ca.crt``, written with become."""
     (home / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts}}), encoding="utf-8")
     arguments = {"path": f"{home}/files/{{{{ inventory_hostname }}}}/ca.crt", "certificates": [pem]}
+    module = ["-m", "quazzar.ca_rotation.trust_file", "-a", json.dumps(arguments)]
     done = subprocess.run(
-        ["ansible", "all", "-b", "-i", home / "hosts.json", "-m", "quazzar.ca_rotation.trust_file", *words]
-        + ["-a", json.dumps(arguments)],
+        ["ansible", "all", "-b", "-i", home / "hosts.json", *module, *words],
         env={**environment, "ANSIBLE_HOME": str(home / "ansible"), "ANSIBLE_NOCOLOR": "1"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -275,7 +276,9 @@ def test_only_the_two_commands(
     run = made.play("ca_rotate", status=2)
     assert made.environments() == pool and len(made.boots("cp1")) == 2
     assert run.says(f"Not finished: cp1: expected quazzar_cp_restart_command ({program} now) to end with exit status 0")
-    assert run.says(f"'/bin/sh -c echo BECOME-SUCCESS-<32 letters> ; {program} now', as docs/sudo.md of this collection")
+    assert run.says(
+        f"'/bin/sh -c echo BECOME-SUCCESS-<32 letters> ; {program} now', as docs/sudo.md of this collection"
+    )
 
     made.host_vars["cp1"]["quazzar_cp_restart_command"] = str(program)
     run = made.play("ca_rotate")

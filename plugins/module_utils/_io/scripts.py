@@ -325,17 +325,13 @@ qz_replace() (
     touch -- "$temp" 2>/dev/null
     [ "$(stat -c '%u %g %a' -- "$temp" 2>/dev/null)" = "$(stat -c '%u %g %a' -- "$target" 2>/dev/null)" ] ||
       qz_refuse "its owner and mode cannot be kept; is become missing?"
-    # Not every cp keeps it, and none says so. Without SELinux there is none, or it is copied as any other attribute.
+    # Not every cp keeps it, and none says so. Without SELinux both have none.
     qz_context=$(stat -c %C -- "$target" 2>/dev/null)
-    case $qz_context in
-      '' | '?' | '%C') ;;
-      *)
-        [ "$(stat -c %C -- "$temp" 2>/dev/null)" = "$qz_context" ] ||
-          chcon --reference="$target" -- "$temp" 2>/dev/null
-        [ "$(stat -c %C -- "$temp" 2>/dev/null)" = "$qz_context" ] ||
-          qz_refuse "its SELinux context $qz_context cannot be kept"
-        ;;
-    esac
+    if [ "$(stat -c %C -- "$temp" 2>/dev/null)" != "$qz_context" ]; then
+      chcon --reference="$target" -- "$temp" 2>/dev/null
+      [ "$(stat -c %C -- "$temp" 2>/dev/null)" = "$qz_context" ] ||
+        qz_refuse "its SELinux context $qz_context cannot be kept"
+    fi
   else
     chmod 0644 -- "$temp"
   fi

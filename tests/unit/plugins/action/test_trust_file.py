@@ -168,7 +168,10 @@ def test_a_context_that_cannot_be_kept_leaves_the_old_file(place, cas, tmp_path,
     instead_of("cp", 'case "$*" in *--preserve=all*) exit 1 ;; esac', tmp_path / "bin", monkeypatch)
     instead_of("chcon", "exit 1", tmp_path / "bin", monkeypatch)
     failed = put(place, cas[1])
-    assert "node-7: " in failed["msg"] and "its SELinux context system_u:object_r:cert_t:s0 cannot be kept" in failed["msg"]
+    assert (
+        "node-7: " in failed["msg"]
+        and "its SELinux context system_u:object_r:cert_t:s0 cannot be kept" in failed["msg"]
+    )
     assert "nothing was changed" in failed["msg"]
     assert (place.read_bytes(), list(place.parent.iterdir())) == (cas[0].pem, [place])
 
@@ -202,7 +205,9 @@ def test_what_nobody_may_change_stays_and_is_named(place, cas, what):
         failed = put(place, cas[1])
     finally:
         place.parent.chmod(0o700) if os.geteuid() != 0 else subprocess.run(["chattr", "-i", locked], check=True)
-    expected = "immutable, or a mount of its own?" if locked == place and os.geteuid() == 0 else "no file can be made in"
+    expected = (
+        "immutable, or a mount of its own?" if locked == place and os.geteuid() == 0 else "no file can be made in"
+    )
     assert expected in failed["msg"] and "nothing was changed" in failed["msg"] and str(place) in failed["msg"]
     assert (place.read_bytes(), list(place.parent.iterdir())) == (cas[0].pem, [place])
 

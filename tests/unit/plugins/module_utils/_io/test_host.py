@@ -210,12 +210,18 @@ def test_sudo_that_refuses_only_on_stderr(stderr):
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ("Sorry, user ops is not allowed to execute '/bin/sh -c echo BECOME-SUCCESS-x ; /bin/sh' as root on n.", "allow"),
+        (
+            "Sorry, user ops is not allowed to execute '/bin/sh -c echo BECOME-SUCCESS-x ; /bin/sh' as root on n.",
+            "allow",
+        ),
         ("ops is not in the sudoers file.  This incident will be reported.", "allow"),
         ("Sorry, user ops may not run sudo on n.", "allow"),
         ("sudo: a password is required", "none was given"),
         ("sudo: Account or password is expired, reset your password and try again", "expired or is locked"),
-        ("sudo: account validation failure, is your account locked?\nsudo: a password is required", "expired or is locked"),
+        (
+            "sudo: account validation failure, is your account locked?\nsudo: a password is required",
+            "expired or is locked",
+        ),
         ("sudo: unknown user nobody-here", "no such user to become"),
         ("Sorry, try again.\nsudo: 1 incorrect password attempt", "the become password was refused"),
     ],

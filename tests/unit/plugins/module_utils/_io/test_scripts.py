@@ -152,7 +152,7 @@ def test_the_content_is_on_the_disk_before_it_has_the_name(tmp_path, monkeypatch
     path.parent.mkdir()
     path.write_text("old\n")
     for tool in ("sync", "mv"):
-        told = f"for at; do [ \"$at\" = -- ] || echo {tool} \"$at\" \"$(cat \"$at\" 2>/dev/null)\" >>'{log}'; done"
+        told = f'for at; do [ "$at" = -- ] || echo {tool} "$at" "$(cat "$at" 2>/dev/null)" >>\'{log}\'; done'
         spied(spies, monkeypatch, tool, f'{told}\nexec @REAL@ "$@"')
     sh(TRUTH, {"o_path": str(path), "o_content": "new"}, shell)
     temp = re.escape(f"{path.parent}/.quazzar-f.") + "[A-Za-z0-9]{8}"
