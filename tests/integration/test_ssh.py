@@ -6,19 +6,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import secrets
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from quazzar_lab import lab, ssh
+from fleets import open_home
+from quazzar_lab import ssh
 
 pytestmark = [
     pytest.mark.integration,
@@ -29,29 +27,13 @@ pytestmark = [
     ),
 ]
 CLOSED = "The gate is closed: the legacy CA stays in the trust pool."
-SUDOERS = Path("/etc/sudoers.d")
 
 
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
-    """A short path, for ssh's control sockets, which any user may enter, for those who log in to a node."""
-    home = Path(tempfile.mkdtemp(prefix="qz-", dir="/tmp"))
-    home.chmod(0o711)
-    yield home
-    shutil.rmtree(home, ignore_errors=True)
-
-
-@pytest.fixture
-def ssh_fleet(fleet: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """As ``fleet``, behind one sshd a node. ``login``: who logs in and becomes root there; empty: who runs the test."""
-    start = lab.start
-
-    def started(nodes: int, world: str, *, login: str = "", **more: Any) -> Any:
-        monkeypatch.setattr(lab, "start", lambda *args, **kw: start(*args, **{**kw, **over_ssh}))
-        over_ssh = {"with_ssh": True, "ssh_login": login}
-        return fleet(nodes, world, **more)
-
-    return started
+    """Short and open, for ssh's control sockets and for those who log in to a node."""
+    with open_home() as home:
+        yield home
 
 
 def said_on(made: Any, name: str, command: str) -> str:
@@ -122,40 +104,11 @@ def test_down(ssh_fleet: Callable[..., Any]) -> None:
     assert made.environments() == pools and made.loaded() == {"cp1": [], "cp2": []}
 
 
-@pytest.fixture
-def person() -> Iterator[Callable[..., tuple[str, str]]]:
-    """Make a user who may become root with sudo: (name, password)."""
-    if os.geteuid() != 0:
-        pytest.skip("sudo on a node: users are made for it, which needs root")
-    for tool in ("sudo", "useradd", "userdel"):
-        if not shutil.which(tool):
-            pytest.skip(f"sudo on a node: {tool} is not installed")
-    with contextlib.ExitStack() as undo:
-
-        def make(rule: str) -> tuple[str, str]:
-            name, password = f"qz-{secrets.token_hex(4)}", secrets.token_urlsafe(18)
-            given = subprocess.run(
-                ["openssl", "passwd", "-6", "-stdin"], input=password, capture_output=True, text=True, check=True
-            )
-            subprocess.run(
-                ["useradd", "-M", "-d", "/nonexistent", "-s", "/bin/sh", "-p", given.stdout.strip(), name], check=True
-            )
-            undo.callback(subprocess.run, ["userdel", name], check=False)
-            file = SUDOERS / name
-            undo.callback(file.unlink, missing_ok=True)
-            file.write_text(
-                f"Defaults:{name} !secure_path, !mail_badpass\n{name} ALL=(root) {rule}\n", encoding="ascii"
-            )
-            file.chmod(0o440)
-            return name, password
-
-        yield make
-
-
 @pytest.mark.sudo
 def test_sudo(ssh_fleet: Callable[..., Any], person: Callable[..., tuple[str, str]]) -> None:
-    free, _unused = person("NOPASSWD: ALL")
-    asked, password = person("ALL")
+    # secure_path would lead past the PATH without Python
+    free, _unused = person("Defaults:@NAME@ !secure_path", "@NAME@ ALL=(root) NOPASSWD: ALL")
+    asked, password = person("Defaults:@NAME@ !secure_path", "@NAME@ ALL=(root) ALL")
     wrong = secrets.token_urlsafe(18)
     made = ssh_fleet(3, "W4", login=free)
     made.accident()

@@ -30,6 +30,7 @@ PROGRAMS = {
     "sshd": ("openssh-server", "tests over a real OpenSSH server"),
     "ssh": ("openssh-client", "tests over a real OpenSSH server"),
     "sudo": ("sudo", "tests with sudo"),
+    "strace": ("strace", "tests of the order in which a file gets to the disk"),
     "busybox": ("busybox", "tests of the host scripts with BusyBox's shell"),
     "curl": ("curl", "tests of registration with curl"),
     "go": ("golang-go", "tests against a Go TLS server and client"),

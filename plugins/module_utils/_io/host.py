@@ -35,6 +35,12 @@ except ImportError:  # the import check of ansible-test hides everything but mod
 # How much of a file travels at most. A bundle of 50 CAs has about 60 kB.
 MAX_FILE = 262144
 
+# What Ansible has sudo run for every script, and what a sudoers that names commands must allow.
+_ALLOW = (
+    "its sudoers must allow this login the command '/bin/sh -c echo BECOME-SUCCESS-<32 letters> ; /bin/sh', as"
+    " docs/sudo.md of this collection shows"
+)
+
 _NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _WHOLE = re.compile(r"[0-9]{1,15}\Z")
 
@@ -270,32 +276,50 @@ class Host:
 
     def _refusal(self, message: str) -> HostError:
         """An error of the connection or become plugin, said so that it can be acted upon."""
-        lower = message.lower()
-        if "must have a tty" in lower:
+        return self._known_refusal(message) or HostError(f"{self.name}: {one_line(message)}")
+
+    def _known_refusal(self, message: str) -> HostError | None:
+        lower, said = message.lower(), one_line(message)
+
+        def has(*words: str) -> bool:
+            return any(word in lower for word in words)
+
+        if has("must have a tty"):
             return Unsupported(
                 f"{self.name}: sudo refuses to run without a terminal (requiretty in its sudoers). Add"
                 " 'Defaults:<user> !requiretty' there, or use another become method."
             )
-        wrong = ("incorrect", "try again", "duplicate become password prompt", "waiting for password prompt")
-        if any(word in lower for word in wrong):
+        # Before the passwords: one of these says "try again" too, and another is followed by "a password is required".
+        if has("account validation failure", "account or password is expired", "account expired", "password expired"):
             return HostError(
-                f"{self.name}: the become password was refused (ansible_become_password): {one_line(message)}"
+                f"{self.name}: become was refused because the account or its password has expired or is locked there"
+                f" (chage -l shows it): {said}"
             )
-        if (
-            "password is required" in lower
-            or "missing sudo password" in lower
-            or ("missing" in lower and "password" in lower)
-        ):
+        if has("is not allowed to execute", "may not run sudo", "not allowed to run sudo", "not in the sudoers file"):
+            return HostError(f"{self.name}: become was refused: {_ALLOW}: {said}")
+        if has("sudo: unknown user"):
+            return HostError(f"{self.name}: become has no such user to become (ansible_become_user): {said}")
+        if has("incorrect", "try again", "duplicate become password prompt", "waiting for password prompt"):
+            return HostError(f"{self.name}: the become password was refused (ansible_become_password): {said}")
+        if has("password is required", "missing sudo password") or ("missing" in lower and has("password")):
+            # To who may not give a password sudo says no more than that of a command that it does not allow.
             return HostError(
-                f"{self.name}: become needs a password, none was given (ansible_become_password): {one_line(message)}"
+                f"{self.name}: become needs a password, none was given (ansible_become_password). Where sudo is to ask"
+                f" for none, {_ALLOW}: {said}"
             )
-        return HostError(f"{self.name}: {one_line(message)}")
+        return None
 
     def _no_end(self, code: int, stdout: str, stderr: str) -> HostError:
         said = one_line(stderr) or one_line(stdout) or "nothing"
-        known = self._refusal(stderr + "\n" + stdout)
-        if isinstance(known, (Unreachable, Unsupported)) or "become" in str(known).split(": ", 1)[-1][:12]:
+        known = self._known_refusal(stderr + "\n" + stdout)
+        if known is not None:
             return known
+        if code == 1 and self._connection.become is not None:
+            # Ansible takes away the line of the prompt, on which sudo has said why. A script does not end like this.
+            return HostError(
+                f"{self.name}: become was refused (exit status 1), for a reason that did not get through:"
+                f" {_ALLOW}; 'sudo -l' as this login shows what it may; the host said: {said}"
+            )
         if code in (126, 127):
             return Unsupported(f"{self.name}: /bin/sh could not be run there (exit status {code}); it said: {said}")
         return Unreachable(

@@ -57,7 +57,9 @@ cd -- "$o_dir" || return 1
 if cat -- "$o_key_path" >client.key.new 2>/dev/null && cat -- "$o_cert_path" >client.crt.new 2>/dev/null &&
    chmod 0600 client.key.new client.crt.new && sync client.key.new client.crt.new 2>/dev/null &&
    mv -fT client.key.new client.key && mv -fT client.crt.new client.crt
-then qz_put done 1
+then
+  sync . 2>/dev/null
+  qz_put done 1
 else
   rm -f client.key
   qz_put why "the copy in $o_dir could not be written: permission denied, read-only or full"

@@ -169,6 +169,8 @@ if qz_is_pair "$o_certs_dir" && [ "$(qz_public "$o_certs_dir/ca.crt")" != "$(qz_
   chmod 0700 -- "$o_keep_dir" 2>/dev/null || { qz_give_up "$o_keep_dir belongs to somebody else"; return 1; }
   qz_copy "$o_certs_dir/ca.crt" "$o_keep_dir/ca.crt" 0644 || return 1
   qz_copy "$o_certs_dir/ca.key" "$o_keep_dir/ca.key" 0600 || return 1
+  # The directory itself may be new, and after this the key lies nowhere else.
+  sync -- "${o_keep_dir%/*}/" 2>/dev/null
 fi
 # What is there keeps its mode; a key that is missing gets the mode of one.
 qz_mode=

@@ -325,6 +325,13 @@ qz_replace() (
     touch -- "$temp" 2>/dev/null
     [ "$(stat -c '%u %g %a' -- "$temp" 2>/dev/null)" = "$(stat -c '%u %g %a' -- "$target" 2>/dev/null)" ] ||
       qz_refuse "its owner and mode cannot be kept; is become missing?"
+    # Not every cp keeps it, and none says so. Without SELinux both have none.
+    qz_context=$(stat -c %C -- "$target" 2>/dev/null)
+    if [ "$(stat -c %C -- "$temp" 2>/dev/null)" != "$qz_context" ]; then
+      chcon --reference="$target" -- "$temp" 2>/dev/null
+      [ "$(stat -c %C -- "$temp" 2>/dev/null)" = "$qz_context" ] ||
+        qz_refuse "its SELinux context $qz_context cannot be kept"
+    fi
   else
     chmod 0644 -- "$temp"
   fi
@@ -333,7 +340,7 @@ qz_replace() (
   if [ -n "$3" ]; then chmod -- "$3" "$temp" 2>/dev/null || qz_refuse "the mode $3 cannot be set"; fi
   sync -- "$temp" 2>/dev/null || sync
   qz_unchanged "$target" "$2"
-  mv -fT -- "$temp" "$target" 2>/dev/null || qz_refuse "cannot be replaced in $dir (a mount of its own?)"
+  mv -fT -- "$temp" "$target" 2>/dev/null || qz_refuse "cannot be replaced in $dir (immutable, or a mount of its own?)"
   sync -- "$dir" 2>/dev/null
   exit 0
 )

@@ -8,6 +8,7 @@ import os
 import pathlib
 import shutil
 import stat
+import struct
 import subprocess
 
 import pytest
@@ -106,6 +107,109 @@ def test_mode_owner_and_group_can_be_set_and_are_kept_to(place, cas):
     failed = put(place, *cas, owner="nobody-of-that-name")
     assert failed["failed"]
     assert "owner nobody-of-that-name" in failed["msg"]
+
+
+# version 2; user::rw-, user:65534:r--, group::r--, mask::r--, other::---
+ACL = struct.pack("<I", 2) + b"".join(
+    struct.pack("<HHI", tag, bits, who)
+    for tag, bits, who in ((1, 6, 2**32 - 1), (2, 4, 65534), (4, 4, 2**32 - 1), (16, 4, 2**32 - 1), (32, 0, 2**32 - 1))
+)
+CONTEXT = b"system_u:object_r:cert_t:s0\0"
+
+
+def test_access_lists_and_attributes_are_kept(place, cas):
+    place.write_bytes(cas[0].pem)
+    kept = {"system.posix_acl_access": ACL, "user.note": b"by us"}
+    for name, value in kept.items():
+        try:
+            os.setxattr(place, name, value)
+        except OSError:
+            pytest.skip("the file system of the tests' directory keeps no access lists or no attributes")
+    put(place, cas[1], check=True)
+    assert place.read_bytes() == cas[0].pem
+    put(place, cas[1])
+    assert place.read_bytes() == cas[1].pem
+    assert {name: os.getxattr(place, name) for name in kept} == kept
+
+
+def labelled(place):
+    """The kernel keeps the attribute without SELinux too, for root; what reads and writes it is the same."""
+    try:
+        os.setxattr(place, "security.selinux", CONTEXT)
+    except OSError:
+        pytest.skip("SELinux contexts can be set here neither by SELinux itself nor as root")
+    if subprocess.run(["stat", "-c", "%C", place], capture_output=True, check=True).stdout == b"?\n":
+        pytest.skip("the coreutils here are built without SELinux")
+
+
+def instead_of(tool, body, directory, monkeypatch):
+    """A program that stands in for a tool of the host: ``body``, and then the real one."""
+    directory.mkdir(exist_ok=True)
+    real = shutil.which(tool, path=os.environ["PATH"].removeprefix(f"{directory}:"))
+    (directory / tool).write_text(f'#!/bin/sh\n{body}\nexec {real} "$@"\n', encoding="utf-8")
+    (directory / tool).chmod(0o755)
+    if not os.environ["PATH"].startswith(f"{directory}:"):
+        monkeypatch.setenv("PATH", f"{directory}:{os.environ['PATH']}")
+
+
+@pytest.mark.parametrize("cp", ["", 'case "$*" in *--preserve=all*) exit 1 ;; esac'], ids=["new cp", "old cp"])
+def test_the_security_context_is_kept(place, cas, tmp_path, monkeypatch, cp):
+    place.write_bytes(cas[0].pem)
+    labelled(place)
+    instead_of("cp", cp, tmp_path / "bin", monkeypatch)
+    assert put(place, cas[1])["changed"]
+    assert place.read_bytes() == cas[1].pem
+    assert os.getxattr(place, "security.selinux") == CONTEXT
+
+
+def test_a_context_that_cannot_be_kept_leaves_the_old_file(place, cas, tmp_path, monkeypatch):
+    place.write_bytes(cas[0].pem)
+    labelled(place)
+    instead_of("cp", 'case "$*" in *--preserve=all*) exit 1 ;; esac', tmp_path / "bin", monkeypatch)
+    instead_of("chcon", "exit 1", tmp_path / "bin", monkeypatch)
+    failed = put(place, cas[1])
+    assert (
+        "node-7: " in failed["msg"]
+        and "its SELinux context system_u:object_r:cert_t:s0 cannot be kept" in failed["msg"]
+    )
+    assert "nothing was changed" in failed["msg"]
+    assert (place.read_bytes(), list(place.parent.iterdir())) == (cas[0].pem, [place])
+
+
+def test_without_selinux_its_tools_are_not_called(place, cas, tmp_path, monkeypatch):
+    place.write_bytes(cas[0].pem)
+    instead_of("chcon", f"touch '{tmp_path}/called'; exit 1", tmp_path / "bin", monkeypatch)
+    for context, ca in (("?", cas[1]), ("", cas[0])):
+        instead_of("stat", f'[ "$2" != %C ] || {{ echo "{context}"; exit; }}', tmp_path / "bin", monkeypatch)
+        assert put(place, ca)["changed"]
+    assert not (tmp_path / "called").exists()
+
+
+def test_another_name_of_the_file_keeps_what_it_had(place, cas):
+    place.write_bytes(cas[0].pem)
+    os.link(place, place.parent / "other name")
+    put(place, cas[1])
+    assert place.read_bytes() == cas[1].pem
+    assert (place.parent / "other name").read_bytes() == cas[0].pem
+
+
+@pytest.mark.parametrize("what", ["the file", "its directory"])
+def test_what_nobody_may_change_stays_and_is_named(place, cas, what):
+    place.write_bytes(cas[0].pem)
+    locked = place if what == "the file" else place.parent
+    if os.geteuid() != 0:
+        place.parent.chmod(0o500)
+    elif subprocess.run(["chattr", "+i", locked], capture_output=True, check=False).returncode:
+        pytest.skip("files cannot be made immutable on the file system of the tests' directory")
+    try:
+        failed = put(place, cas[1])
+    finally:
+        place.parent.chmod(0o700) if os.geteuid() != 0 else subprocess.run(["chattr", "-i", locked], check=True)
+    expected = (
+        "immutable, or a mount of its own?" if locked == place and os.geteuid() == 0 else "no file can be made in"
+    )
+    assert expected in failed["msg"] and "nothing was changed" in failed["msg"] and str(place) in failed["msg"]
+    assert (place.read_bytes(), list(place.parent.iterdir())) == (cas[0].pem, [place])
 
 
 def test_a_link_is_followed(place, cas, tmp_path):

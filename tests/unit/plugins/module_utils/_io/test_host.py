@@ -207,6 +207,45 @@ def test_sudo_that_refuses_only_on_stderr(stderr):
     assert not isinstance(caught.value, Unreachable)
 
 
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (
+            "Sorry, user ops is not allowed to execute '/bin/sh -c echo BECOME-SUCCESS-x ; /bin/sh' as root on n.",
+            "allow",
+        ),
+        ("ops is not in the sudoers file.  This incident will be reported.", "allow"),
+        ("Sorry, user ops may not run sudo on n.", "allow"),
+        ("sudo: a password is required", "none was given"),
+        ("sudo: Account or password is expired, reset your password and try again", "expired or is locked"),
+        (
+            "sudo: account validation failure, is your account locked?\nsudo: a password is required",
+            "expired or is locked",
+        ),
+        ("sudo: unknown user nobody-here", "no such user to become"),
+        ("Sorry, try again.\nsudo: 1 incorrect password attempt", "the become password was refused"),
+    ],
+)
+def test_each_refusal_of_sudo_is_told_from_the_others(said, words):
+    """On the standard error of a command that ended, and as an error of the plugin."""
+    for connection in (Connection((1, b"", said.encode())), Connection(error=AnsibleError(said))):
+        with pytest.raises(HostError, match=r"^node-7: (the )?become ") as caught:
+            over(connection).run(":", {})
+        assert caught.type is HostError and words in str(caught.value)
+        assert " ".join(said.split()) in str(caught.value)
+        told = "'/bin/sh -c echo BECOME-SUCCESS-<32 letters> ; /bin/sh', as docs/sudo.md" in str(caught.value)
+        assert told is (words in ("allow", "none was given"))
+
+
+def test_a_refusal_that_was_on_the_line_of_the_prompt():
+    refused = Connection((1, b"", b"a banner"), become=become_loader.get("sudo"))
+    with pytest.raises(HostError, match=r"^node-7: become was refused .*as docs/sudo\.md.*: a banner$") as caught:
+        over(refused).run(":", {})
+    assert caught.type is HostError
+    with pytest.raises(Unreachable):
+        over(Connection((255, b"", b"a banner"), become=become_loader.get("sudo"))).run(":", {})
+
+
 @pytest.mark.parametrize("name", ["paramiko_ssh", "community.aws.aws_ssm"])
 def test_a_connection_without_pipelining_is_refused_by_name(name):
     connection = Connection(has_pipelining=False, _load_name=name)

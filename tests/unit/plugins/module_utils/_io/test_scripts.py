@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -130,3 +132,76 @@ def test_a_broken_pipe_does_not_cut_off_a_file(tmp_path, shell):
     body = 'o_size=100; qz_put why "$(printf part | qz_replace "$o_path" - "" "" "")"'
     assert "could not be copied whole" in sh(body, {"o_path": str(path)}, shell)["why"]
     assert path.read_text() == "whole\n" and list(tmp_path.iterdir()) == [path]
+
+
+TRUTH = "printf '%s' \"$o_content\" | qz_replace \"$o_path\" - '' '' ''"
+
+
+def spied(directory, monkeypatch, tool, body):
+    """Put a program of this name before the real one: ``body`` with @REAL@ and the arguments it was given."""
+    directory.mkdir(exist_ok=True)
+    (directory / tool).write_text(f"#!/bin/sh\n{body.replace('@REAL@', shutil.which(tool))}\n", encoding="utf-8")
+    (directory / tool).chmod(0o755)
+    if not os.environ["PATH"].startswith(f"{directory}:"):
+        monkeypatch.setenv("PATH", f"{directory}:{os.environ['PATH']}")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_content_is_on_the_disk_before_it_has_the_name(tmp_path, monkeypatch, shell):
+    path, log, spies = tmp_path / "etc" / "f", tmp_path / "log", tmp_path / "spies"
+    path.parent.mkdir()
+    path.write_text("old\n")
+    for tool in ("sync", "mv"):
+        told = f'for at; do [ "$at" = -- ] || echo {tool} "$at" "$(cat "$at" 2>/dev/null)" >>\'{log}\'; done'
+        spied(spies, monkeypatch, tool, f'{told}\nexec @REAL@ "$@"')
+    sh(TRUTH, {"o_path": str(path), "o_content": "new"}, shell)
+    temp = re.escape(f"{path.parent}/.quazzar-f.") + "[A-Za-z0-9]{8}"
+    want = rf"sync {temp} new\nmv -fT \nmv {temp} new\nmv {path} old\nsync {path.parent}/ \n"
+    assert re.fullmatch(want, log.read_text()), log.read_text()
+    assert path.read_text() == "new"
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="no strace here (Debian, Ubuntu: apt-get install strace)")
+def test_so_it_is_asked_of_the_kernel(tmp_path):
+    path, log = tmp_path / "f", tmp_path.parent / f"{tmp_path.name}.calls"
+    path.write_text("old\n")
+    script = io_host.compose(scripts.REPLACE + TRUTH, {"o_path": str(path), "o_content": "new"}, "m")
+    calls = "write,fsync,fdatasync,sync,syncfs,rename,renameat,renameat2"
+    command = ["strace", "-f", "-y", "-o", str(log), "-e", f"trace={calls}", "/bin/sh"]
+    subprocess.run(command, input=script.encode(), capture_output=True, check=True)
+    temp = re.escape(f"{tmp_path}/.quazzar-f.") + r"\w{8}"
+    steps = [
+        rf'write\(\d+<{temp}>, "new"',
+        rf"f(data)?sync\(\d+<{temp}>\) += 0",
+        rf'rename(at2?)?\(.*"{temp}".*"{re.escape(str(path))}".* = 0',
+        rf"fsync\(\d+<{re.escape(str(tmp_path))}>\) += 0",
+    ]
+    said = log.read_text()
+    found = [[match.start() for match in re.finditer(step, said)] for step in steps]
+    assert [len(places) for places in found] == [1, 1, 1, 1], said
+    assert found == sorted(found), said
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("tool", ["mktemp", "cat", "cp", "touch", "sync", "mv"])
+def test_a_death_at_any_moment_leaves_a_whole_file_and_the_next_run_nothing_else(tmp_path, monkeypatch, tool, when):
+    path = tmp_path / "etc" / "f"
+    path.parent.mkdir()
+    path.write_text("old\n")
+    path.chmod(0o640)
+    variables = {"o_path": str(path), "o_content": "new\n"}
+    script = io_host.compose(scripts.REPLACE + TRUTH, variables, "m").encode()
+    with monkeypatch.context() as cut:
+        real = '@REAL@ "$@"\n' if when == "after" else ""
+        spied(tmp_path / "spies", cut, tool, f"{real}kill -9 0")
+        died = subprocess.run(["/bin/sh"], input=script, capture_output=True, check=False, start_new_session=True)
+    assert died.returncode == -9
+    assert path.read_text() == ("new\n" if (tool, when) == ("mv", "after") else "old\n")
+    assert path.stat().st_mode & 0o777 == 0o640
+    left = [file for file in path.parent.iterdir() if file != path]
+    assert bool(left) is ((tool, when) not in {("mktemp", "before"), ("mv", "after")})
+    assert all(re.fullmatch(r"\.quazzar-f\.\w{8}", file.name) for file in left)
+
+    subprocess.run(["/bin/sh"], input=script, capture_output=True, check=True)
+    assert (path.read_text(), list(path.parent.iterdir())) == ("new\n", [path])
+    assert path.stat().st_mode & 0o777 == 0o640
