@@ -129,6 +129,7 @@ STATUS = {
 
 @pytest.mark.long
 def test_a_rehearsal(fleet):
+    # With one environment file for both the second replica's turn finds the change of the first one's in it.
     made = fleet(3, "W2", options=["env_file=shared"])
     text = page("docs/rehearsal.md").partition("## With a copy of your CP")[2]
     operator = Operator(made, "docs/systemd.md", "rehearsal.yml")
