@@ -123,7 +123,6 @@ def test_a_guide_from_its_inventory_to_the_end(fleet, name, replicas, world):
 STATUS = {
     "quazzar.ca_rotation.nodes_reregister --limit": 2,
     "quazzar.ca_rotation.grace_close --check": 2,
-    "quazzar.ca_rotation.ca_rotate -e quazzar_waivers_file=waivers.yml": 2,
 }
 
 
@@ -158,7 +157,7 @@ def test_a_rehearsal(fleet):
 
     assert "not examined in this run" in answer("--limit 'edge-001,quazzar_cp,localhost'")
     assert "- node03: " in answer("grace_close --check")
-    assert "node03" in answer("waivers.yml").partition("Not finished:")[2]
+    assert "node03: " in answer("waivers.yml") and "Finished." in answer("waivers.yml")
     made.connected()
     assert {made.node_file(name, "ca.crt").read_bytes() for name in made.names} == {made.pair(2).pem}
 

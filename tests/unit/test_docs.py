@@ -327,7 +327,7 @@ def commands(name: str) -> list[str]:
             found += joined(content)
     for span in re.findall(r"(?s)(?<!`)`([^`]+)`(?!`)", prose(name)):
         words = span.split()
-        if len(words) > 1 and words[0] in PROGRAMS and words[1:] != ["demo"] and "…" not in span:
+        if len(words) > 1 and (words[0] in PROGRAMS or words[0].startswith("ansible-")) and "…" not in span:
             found.append(" ".join(words))
     return found
 
