@@ -44,7 +44,7 @@ WRITTEN = [name for name in FILES if name.endswith(".md") and name != "CHANGELOG
 #: Whose commands are held to tests.
 PAGES = [name for name in WRITTEN if name in ("README.md", "CONTRIBUTING.md") or re.match(r"docs/[^/]+$", name)]
 WITH_INVENTORY = ["README.md", *(f"docs/{page}.md" for page in ("compose", "gitops", "kubernetes", "systemd"))]
-KINDS = {"sh", "text", "yaml", "python", "ini"}
+KINDS = {"sh", "text", "yaml", "python", "ini", "sudoers"}
 
 
 @cache
@@ -248,7 +248,7 @@ def test_an_inventory_is_accepted_by_the_collection(name, tmp_path):
 
 PROGRAMS = {
     "ansible", "ansible-doc", "ansible-galaxy", "ansible-playbook", "ansible-vault", "argocd", "curl", "docker", "flux",
-    "git", "journalctl", "kubectl", "ls", "make", "openssl", "pip", "python", "rm", "ssh", "sudo", "systemctl", "touch",
+    "git", "journalctl", "kubectl", "ls", "make", "openssl", "pip", "python", "rm", "ssh", "systemctl", "touch",
     ".venv/bin/python",
 }  # fmt: skip
 
