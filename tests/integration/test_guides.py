@@ -25,13 +25,14 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 600.0
-#: What a lab on one machine needs beside what the guides' inventories say.
+#: What a lab on one machine needs beside what the guides' inventories say: what has a default that it cannot have.
 LAB_ONLY = {
     "ansible_connection", "ansible_python_interpreter", "quazzar_cp_api_ca", "quazzar_cp_become",
-    "quazzar_cp_bridge_path", "quazzar_cp_flip_command", "quazzar_cp_hosts", "quazzar_cp_platform",
-    "quazzar_cp_server_name", "quazzar_heartbeat_interval", "quazzar_kept_identity_dir", "quazzar_node_become",
-    "quazzar_node_ca_path", "quazzar_node_cert_path", "quazzar_node_key_path", "quazzar_node_log_command",
-    "quazzar_nodes", "quazzar_os_url", "quazzar_previous_ca_dir", "quazzar_staged_ca_dir",
+    "quazzar_cp_bridge_path", "quazzar_cp_certs_dir", "quazzar_cp_flip_command", "quazzar_cp_hosts",
+    "quazzar_cp_platform", "quazzar_cp_server_name", "quazzar_heartbeat_interval", "quazzar_kept_identity_dir",
+    "quazzar_legacy_ca_dir", "quazzar_node_become", "quazzar_node_ca_path", "quazzar_node_cert_path",
+    "quazzar_node_key_path", "quazzar_node_log_command", "quazzar_nodes", "quazzar_os_url",
+    "quazzar_previous_ca_dir", "quazzar_staged_ca_dir",
 }  # fmt: skip
 COMMANDS = ("quazzar_cp_restart_command", "quazzar_cp_log_command")
 
