@@ -15,6 +15,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -356,6 +357,41 @@ class Fleet:
         if status is not None:
             assert run.status == status, f"{name} ended with {run.status}, not {status}:\n{run.tail}"
         return run
+
+
+def operators_shell(made: Fleet, home: Path) -> dict[str, str]:
+    """An environment in which ssh, sudo, systemctl, journalctl and docker reach the lab's replicas.
+
+    They know which one by QZ_HOST, which ssh sets. What the product's hosts would not know is refused with status 5.
+    """
+    home.mkdir()
+    package = str(Path(lab.__file__).resolve().parents[1])
+    python = f"env PYTHONPATH={package} {sys.executable} -m quazzar_lab"
+    restart = f'{python} restart "$QZ_HOST" --dir {made.dir}'
+    log = f'cat "{made.layout.logs}/$QZ_HOST.boot.log"'
+    for name, text in (
+        ("ssh", 'QZ_HOST=$1; export QZ_HOST; shift; exec sh -c "$*"'),
+        ("sudo", 'exec "$@"'),
+        (
+            "systemctl",
+            f'[ "$2" = quazzar-cc ] || exit 5\ncase $1 in stop) {python} stop-replica "$QZ_HOST" --dir {made.dir} ;;'
+            f" start|restart) {restart} ;; *) exit 5 ;; esac",
+        ),
+        ("journalctl", f'case "$*" in "-u quazzar-cc "*) {log} ;; *) exit 5 ;; esac'),
+        (
+            "docker",
+            'case "$*" in "compose --project-directory /opt/panel "*" panel") ;; *) exit 5 ;; esac\n'
+            f'case "$*" in *" up -d "*"--force-recreate"*) {restart} ;; *" logs "*) {log} ;; *) exit 5 ;; esac',
+        ),
+    ):
+        (home / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+        (home / name).chmod(0o755)
+    beside = made.work / "inventory"
+    return {
+        **made._environment,
+        "PATH": f"{home}:{made._environment['PATH']}",
+        "ANSIBLE_INVENTORY": f"{made.layout.inventory},{beside}",
+    }
 
 
 def digest_of(pem: bytes) -> str:

@@ -11,12 +11,12 @@ import contextlib
 import re
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from fleets import operators_shell
 from quazzar_lab import lab, pki
 
 pytestmark = pytest.mark.integration
@@ -192,30 +192,6 @@ def restore_commands() -> str:
     """The commands of the runbook, as they stand there."""
     section = RUNBOOK.read_text(encoding="utf-8").partition("### A lost volume")[2]
     return re.search(r"```sh\n(.*?)```", section, re.DOTALL)[1]
-
-
-def operators_shell(made, home: Path) -> dict[str, str]:
-    """An environment in which ssh, sudo and systemctl reach the lab's replicas."""
-    home.mkdir()
-    package = str(Path(lab.__file__).resolve().parents[1])
-    python = f"env PYTHONPATH={package} {sys.executable} -m quazzar_lab"
-    for name, text in (
-        ("ssh", 'QZ_HOST=$1; export QZ_HOST; shift; exec sh -c "$*"'),
-        ("sudo", 'exec "$@"'),
-        (
-            "systemctl",
-            f'[ "$2" = quazzar-cc ] || exit 5\ncase $1 in stop) {python} stop-replica "$QZ_HOST" --dir {made.dir} ;;'
-            f' start) {python} restart "$QZ_HOST" --dir {made.dir} ;; *) exit 5 ;; esac',
-        ),
-    ):
-        (home / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
-        (home / name).chmod(0o755)
-    beside = made.work / "inventory"
-    return {
-        **made._environment,
-        "PATH": f"{home}:{made._environment['PATH']}",
-        "ANSIBLE_INVENTORY": f"{made.layout.inventory},{beside}",
-    }
 
 
 def test_a_lost_volume_is_restored_without_a_rotation(fleet):
