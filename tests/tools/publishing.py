@@ -103,9 +103,8 @@ def introspected() -> dict[str, list[str]]:
     return found
 
 
-def context(definition: Path = DEFINITION) -> Path:
+def context(definition: Path = DEFINITION, folder: Path = BUILD / "ee") -> Path:
     """The directory that an image is built of; ToolError when what it needs is not in it. No image is built."""
-    folder = BUILD / "ee"
     shutil.rmtree(folder, ignore_errors=True)
     create = ["create", "--file", definition, "--context", folder, "--output-filename", "Containerfile"]
     run([VENV / "bin" / "ansible-builder", *create], env=environment())
