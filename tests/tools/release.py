@@ -13,11 +13,13 @@ of the commit, and not of what lies about in the checkout.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import sys
 from pathlib import Path
 
+import collection
 import publishing
 import yaml
 from common import BUILD, FQCN, GIT, NAME, NAMESPACE, ROOT, VENV, ToolError, Word, environment, run
@@ -164,10 +166,15 @@ def checked() -> tuple[Path, dict[str, list[str]]]:
     source = _clone()
     _changelog_is_true(source, version)
     run([VENV / "bin" / "reuse", "lint", "--lines"], cwd=source, env=environment())
+    strict: list[Word] = ["--offline", "--strict", "--profile", "production", "--nocolor", "-q"]
+    found_in = os.pathsep.join([str(source.parents[2]), str(collection.others())])
+    run([VENV / "bin" / "ansible-lint", *strict], cwd=source, env=environment(ANSIBLE_COLLECTIONS_PATH=found_in))
+    run([VENV / "bin" / "antsibull-changelog", "lint"], cwd=source, env=environment())
+    _git(source, "clean", "-fdxq")
     archive = _build(source)
     if archive.name != f"{NAMESPACE}-{NAME}-{version}.tar.gz":
         raise ToolError(f"expected {NAMESPACE}-{NAME}-{version}.tar.gz, found {archive.name}")
-    found = publishing.imported(archive, lint=True)
+    found = publishing.imported(archive)
     publishing.introspected()
     publishing.context()
     return archive, found
