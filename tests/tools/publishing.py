@@ -72,7 +72,7 @@ def imported(archive: Path | None = None) -> dict[str, list[str]]:
 
 def _has(found: Mapping[str, list[str]], full: str) -> bool:
     """`full` as collection.verify names it, such as "module quazzar.ca_rotation.ca_info"."""
-    kind, _, name = full.partition(" ")
+    kind, name = full.split(" ", 1)
     return name.removeprefix(f"{FQCN}.").removesuffix(".yml") in [
         there.removesuffix(".yml") for there in found.get(kind, [])
     ]
