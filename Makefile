@@ -11,8 +11,8 @@ TOOLS = tests/tools
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-demo demo test test-nightly package lint sanity unit lab trust integration ssh kubernetes docs fuzz \
-	matrix build format changelog clean distclean
+.PHONY: help setup setup-demo demo test test-nightly package lint sanity ansible-test unit lab trust integration ssh kubernetes \
+	docs fuzz matrix build release format changelog clean distclean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,12 +31,13 @@ demo: setup-demo  ## the main job on a lab of 24 nodes, from the accident to the
 test: setup  ## all checks; goes on after a failure and sums up at the end
 	@$(PY) $(TOOLS)/checks.py
 
-package lint sanity unit lab trust integration ssh kubernetes docs fuzz: setup
+package lint sanity ansible-test unit lab trust integration ssh kubernetes docs fuzz: setup
 	@$(PY) $(TOOLS)/checks.py $@ -- $(ARGS)
 
-package:  ## build the collection, install it, call everything in it by full name
-lint:  ## ruff, mypy, yamllint, ansible-lint, reuse, antsibull-changelog
-sanity:  ## ansible-test sanity, without its downloads
+package:  ## build, install and call everything by full name; galaxy-importer, ansible-builder introspect and create
+lint:  ## ruff, mypy, yamllint, ansible-lint (production, nothing skipped), reuse, antsibull-changelog
+sanity:  ## ansible-test sanity on the oldest and the newest ansible-core, nothing ignored
+ansible-test:  ## ansible-test units (some) and integration on the oldest and the newest ansible-core
 unit:  ## unit tests, and what must hold for the whole repository
 lab:  ## tests of the lab
 trust:  ## every identity with every pin at every replica, by OpenSSL and Go, as tables in .build/reports/matrix
@@ -44,16 +45,19 @@ integration:  ## playbooks of the installed collection against the lab
 ssh:  ## the same over real OpenSSH servers on loopback
 kubernetes:  ## the Control Panel in pods of the cluster that KUBECONFIG names, see tests/README.md
 fuzz:  ## a million odd inputs for everything that reads (ARGS="--count 5000 --target bundle --seed x")
-docs:  ## documentation of plugins and roles, and the pages made of it
+docs:  ## antsibull-docs lint over plugins and roles, and the pages made of it
 
 test-nightly: setup  ## what takes too long for every change
 	@$(PY) $(TOOLS)/checks.py nightly -- $(ARGS)
 
-matrix: setup  ## sanity and unit tests on each supported ansible-core whose Python is here (CORES="2.16 2.21" for some)
+matrix: setup  ## sanity, unit tests, targets on each supported ansible-core, Molecule on two (CORES="2.16 2.21" for some)
 	@$(PY) $(TOOLS)/matrix.py $(CORES)
 
 build: setup  ## the archive to publish, in .build
 	@$(PY) $(TOOLS)/collection.py build
+
+release: setup  ## build what would be published, check it, say what it is and how to publish it; publishes nothing
+	@$(PY) $(TOOLS)/release.py
 
 format: setup  ## put Python files into shape
 	@.venv/bin/ruff check --fix --quiet . ; .venv/bin/ruff format --quiet .

@@ -91,6 +91,14 @@ _NO_TEMPLATES = frozenset(("instances_query", "summary_total_query", "login_toke
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
 
 
+def _plain(name: str) -> str:
+    """The name without Ansible's mark, which a host's name must not have.
+
+    Before ansible-core 2.19 ansible-inventory writes a marked name as a dictionary, which nothing reads as a name.
+    """
+    return "".join([name])
+
+
 class InventoryModule(BaseInventoryPlugin, Constructable):
     NAME = "quazzar.ca_rotation.registry"
 
@@ -164,7 +172,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable):
         # As it is: a copy would lose the mark that Ansible puts on texts which may be templates.
         expression = self.get_option("hostname")
         if not expression:
-            return str(variables["quazzar_instance_name"])
+            return _plain(variables["quazzar_instance_name"])
         try:
             host = self._compose(expression, variables)
         except Exception as exc:
@@ -176,7 +184,12 @@ class InventoryModule(BaseInventoryPlugin, Constructable):
             raise AnsibleParserError(
                 f"{path}: hostname ({expression}) gives no name for the instance {variables['quazzar_instance_id']}"
             )
-        return host.strip()
+        if any(mark in host for mark in _TEMPLATE_MARKS):
+            raise AnsibleParserError(
+                f"{path}: hostname ({expression}) makes a template out of the instance "
+                f"{variables['quazzar_instance_id']}; refused"
+            )
+        return _plain(host.strip())
 
     def _join(self, group: str, host: str) -> None:
         if group:

@@ -31,9 +31,11 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import ansibletest
 import collection
+import cores
 import docsite
-import sanity
+import publishing
 from common import (
     BUILD,
     DEV,
@@ -48,6 +50,7 @@ from common import (
     ToolError,
     Word,
     environment,
+    run,
     venv_python,
 )
 
@@ -207,6 +210,9 @@ def package(section: Section) -> None:
     found = section.call("ansible-doc and ansible-playbook by full name", collection.verify)
     if isinstance(found, list):
         print("             " + ", ".join(found))
+    section.call("galaxy-importer", publishing.imported)
+    section.call("ansible-builder introspect", publishing.introspected)
+    section.call("ansible-builder create", publishing.context)
 
 
 def lint(section: Section) -> None:
@@ -236,32 +242,121 @@ def lint(section: Section) -> None:
     section.tool("antsibull-changelog", [programs / "antsibull-changelog", "lint"], cwd=tree, env=ansible)
 
 
-def sanity_tests(section: Section, venv: Path = VENV) -> None:
-    """ansible-test sanity: all of its tests, no ignore file."""
-    try:
-        collection.copy()
-        shutil.rmtree(TREE / "tests" / "output", ignore_errors=True)
-        words, env = sanity.command(venv, "--junit")
-    except ToolError as error:
-        print(error)
-        section.fail("ansible-test sanity", str(error).splitlines()[0])
-        return
-    status, output = execute(section, "ansible-test", words, cwd=TREE, env=env, limit=30 * MINUTE)
+def sanity_tests(section: Section, venv: Path) -> None:
+    """ansible-test sanity with the ansible-core of one environment: all of its tests, no ignore file."""
+    collection.copy()
+    shutil.rmtree(TREE / "tests" / "output", ignore_errors=True)
+    words, env = ansibletest.command(venv, "sanity", "--truncate", "0", "--junit")
+    check = f"ansible-test sanity, {venv.name}"
+    before = len(section.failed)
+    status, output = execute(section, check, words, cwd=TREE, env=env, limit=30 * MINUTE)
     # ansible-test says what is wrong in lines of its own; the rest is pip at work
     told = [line for line in output.splitlines() if line.startswith(("ERROR", "FATAL", ">>>"))]
     run_tests = re.findall(r'^Running sanity test "([^"]+)"(?: on Python ([\d.]+))?', output, re.MULTILINE)
     broken = {*re.findall(r"Found \d+ (\S+) issue\(s\)(?: on python ([\d.]+))?", output)}
-    section.passed += sum(1 for test in run_tests if test not in broken)
+    passed = sum(1 for test in run_tests if test not in broken)
+    section.passed += passed
     for test, version in sorted(broken):
-        section.failed.append(f"ansible-test sanity {test} {version}".rstrip())
+        section.failed.append(f"{check}: {test} {version}".rstrip())
     if status and not broken:
         print(output)
-        section.fail("ansible-test sanity", f"exit status {status}")
+        section.fail(check, f"exit status {status}")
     elif told:
         print("\n".join(told))
     for line in re.findall(r"^WARNING: (.*[Ss]kipp.*)$", output, re.MULTILINE):
-        section.skip("ansible-test sanity", line)
-    print(f"  {section.passed} passed, {len(section.failed)} failed", flush=True)
+        section.skip(check, line)
+    print(f"  {check}: {passed} passed, {len(section.failed) - before} failed", flush=True)
+
+
+def unit_tests(section: Section, venv: Path, paths: Sequence[str]) -> None:
+    """ansible-test units with the ansible-core and the Python of one environment."""
+    collection.copy()
+    shutil.rmtree(TREE / "tests" / "output", ignore_errors=True)
+    asked = run([venv_python(venv), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], env=environment(venv))
+    python = asked.stdout.strip()
+    words, env = ansibletest.command(venv, "units", "--local", "--python", python, "--num-workers", "2", *paths)
+    check = f"ansible-test units, {venv.name}"
+    before, passed = len(section.failed), section.passed
+    status, output = execute(section, check, words, cwd=TREE, env=env, limit=30 * MINUTE)
+    reports = sorted((TREE / "tests" / "output" / "junit").glob("*-units.xml"))
+    for report in reports:
+        take_junit(section, report)
+    if (status and len(section.failed) == before) or section.passed == passed:
+        section.fail(check, f"exit status {status}, {len(reports)} reports")
+    if len(section.failed) > before:
+        print(output)
+    print(f"  {check}: {section.passed - passed} passed, {len(section.failed) - before} failed", flush=True)
+
+
+def target_tests(section: Section, venv: Path) -> None:
+    """ansible-test integration with the ansible-core and the Python of one environment: every target."""
+    collection.copy()
+    shutil.rmtree(TREE / "tests" / "output", ignore_errors=True)
+    words, env = ansibletest.command(venv, "integration", "--local", "--continue-on-error")
+    check = f"ansible-test integration, {venv.name}"
+    status, output = execute(section, check, words, cwd=TREE, env=env, limit=10 * MINUTE)
+    done = re.findall(r"^Running (\S+) integration test role", output, re.MULTILINE)
+    broken = output.partition("failed. See error output above for details:")[2].split()
+    for name in ansibletest.targets():
+        if name not in done:
+            section.fail(f"{check}: {name}", "was not run")
+        elif name in broken or (status and not broken):
+            section.fail(f"{check}: {name}", f"exit status {status}")
+        else:
+            section.passed += 1
+    if status:
+        print(output)
+    print(f"  {check}: {', '.join(done)}", flush=True)
+
+
+def core_venv(section: Section, core: str, python: str) -> Path | None:
+    """The environment with this ansible-core; without its Python that is skipped, and None."""
+    venv = cores.venv(core, python)
+    if venv is None:
+        section.skip(f"ansible-core {core}", f"there is no Python {python} on this machine")
+    return venv
+
+
+def ends(section: Section) -> list[Path]:
+    """Environments with the oldest and the newest ansible-core; that of .venv where one of them cannot be had."""
+    found = [core_venv(section, core, python) for core, python in cores.ENDS]
+    return [venv or VENV for venv in found] if any(found) else [VENV]
+
+
+def sanity_of_ends(section: Section) -> None:
+    """ansible-test sanity on the oldest and on the newest ansible-core."""
+    for venv in ends(section):
+        sanity_tests(section, venv)
+
+
+#: What ansible-test can run. For tests of module_utils it hides Ansible's controller, which _io needs; and a test that
+#: starts ansible-playbook itself starts one that finds not all of Ansible. Both are run by pytest, on each core too.
+UNITS = (
+    "tests/unit/plugins/action/",
+    "tests/unit/plugins/filter/",
+    "tests/unit/plugins/inventory/",
+    "tests/unit/plugins/lookup/",
+    "tests/unit/plugins/module_utils/_core/",
+    "--exclude",
+    "tests/unit/plugins/action/test_over_ssh.py",
+    "--exclude",
+    "tests/unit/plugins/action/test_secrecy.py",
+)
+#: Some of each kind, for every change; all are in the section unit.
+SOME_UNITS = (
+    "tests/unit/plugins/filter/",
+    "tests/unit/plugins/lookup/",
+    "tests/unit/plugins/inventory/",
+    "tests/unit/plugins/action/test_trust_pool.py",
+    "tests/unit/plugins/module_utils/_core/test_pool.py",
+)
+
+
+def ansible_test(section: Section) -> None:
+    """ansible-test units and integration on the oldest and on the newest ansible-core."""
+    for venv in ends(section):
+        unit_tests(section, venv, SOME_UNITS)
+        target_tests(section, venv)
 
 
 def docs(section: Section) -> None:
@@ -390,7 +485,8 @@ SECTIONS: dict[str, Callable[..., None]] = {
     "lint": lint,
     "unit": unit,
     "docs": docs,
-    "sanity": sanity_tests,
+    "sanity": sanity_of_ends,
+    "ansible-test": ansible_test,
     "lab": lab,
     "trust": trust,
     "integration": integration,
@@ -399,7 +495,7 @@ SECTIONS: dict[str, Callable[..., None]] = {
 }
 # What runs beside the others, most of whose time is waiting: at first what needs the processor all the time and starts
 # no lab, then what waits even more than they do.
-BESIDE = ("lint", "docs", "sanity", "unit", "kubernetes")
+BESIDE = ("lint", "docs", "sanity", "ansible-test", "unit", "kubernetes")
 OTHERS: dict[str, Callable[..., None]] = {"fuzz": fuzz, "nightly": nightly}
 WITH_OPTIONS = ("unit", "lab", "trust", "integration", "ssh", "kubernetes", "fuzz", "nightly")
 

@@ -2,36 +2,37 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Run ansible-test sanity and the unit tests on every supported ansible-core whose Python is on this machine.
+"""Run ansible-test (sanity, units, integration) and the unit tests on every supported ansible-core; Molecule on two.
 
 usage: matrix.py [CORE ...]     such as: matrix.py 2.16 2.21
 
-Each combination has a virtual environment of its own under .build/matrix. One whose interpreter is missing is skipped.
+Each combination has a virtual environment of its own under .build/matrix. One whose interpreter is missing is skipped,
+and said so. Molecule runs on the two newest.
 """
 
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import checks
 import collection
-from common import BUILD, REPORTS, ROOT, Word, environment, find_python, venv_python
-from environment import virtual_environment
-
-# The oldest that is supported, what Red Hat certifies on, what is current; each with a Python that it runs on
-MATRIX = (("2.16", "3.10"), ("2.18", "3.11"), ("2.19", "3.11"), ("2.20", "3.12"), ("2.21", "3.13"))
+import cores
+from common import REPORTS, Word, environment, venv_python
 
 
 def combination(section: checks.Section, core: str, python: str) -> None:
-    interpreter = find_python(python)
-    if interpreter is None:
-        section.skip(section.name, f"there is no Python {python} on this machine")
+    venv = checks.core_venv(section, core, python)
+    if venv is None:
         return
-    venv = BUILD / "matrix" / f"{core}-py{python}"
-    virtual_environment(ROOT / "test-requirements.txt", venv, str(interpreter), f"ansible-core=={core}.*")
     checks.sanity_tests(section, venv)
+    checks.unit_tests(section, venv, checks.UNITS)
+    checks.target_tests(section, venv)
     _unit(section, venv)
+    if (core, python) in cores.NEWEST_TWO:
+        _molecule(section, venv)
 
 
 def _unit(section: checks.Section, venv: Path) -> None:
@@ -49,17 +50,26 @@ def _unit(section: checks.Section, venv: Path) -> None:
         section.fail("pytest", f"exit status {status}")
 
 
+def _molecule(section: checks.Section, venv: Path) -> None:
+    scenarios: Callable[[checks.Section, Path], None] | None = getattr(checks, "molecule", None)
+    if scenarios is None:
+        section.skip("molecule", "this checkout has no section molecule")
+    else:
+        scenarios(section, venv)
+
+
 def main() -> int:
-    wanted = sys.argv[1:] or [core for core, _python in MATRIX]
-    unknown = sorted({*wanted} - {core for core, _python in MATRIX})
+    wanted = sys.argv[1:] or [core for core, _python in cores.MATRIX]
+    unknown = sorted({*wanted} - {core for core, _python in cores.MATRIX})
     if unknown:
         print(f"Not in the matrix: {', '.join(unknown)}\n{__doc__}", file=sys.stderr)
         return 2
+    began = time.monotonic()
     done = []
-    for core, python in MATRIX:
+    for core, python in cores.MATRIX:
         if core in wanted:
             done.append(checks.run_section(f"{core}-py{python}", combination, core, python))
-    return checks.summary(done)
+    return checks.summary(done, time.monotonic() - began)
 
 
 if __name__ == "__main__":

@@ -262,8 +262,8 @@ def test_code_in_plugins(path):
     assert [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assert)] == []
     if tree.body:
         assert "__future__" in list(imports(path)), "from __future__ import annotations is missing"
-    if CORE in path.parents or IO in path.parents:
-        text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8")
+    if text and (CORE in path.parents or IO in path.parents):
         assert "# This is private to the collection: it may change without notice." in text
         assert "# Do not use it from outside." in text
 
@@ -422,6 +422,8 @@ def test_every_file_that_can_have_a_comment_says_who_holds_the_rights():
     missing = []
     for path in project_files():
         if path.is_symlink() or path.name in written_by_tools or "LICENSES" in path.parts:
+            continue
+        if path.stat().st_size == 0:  # ansible-test on ansible-core 2.16 wants __init__.py empty
             continue
         if path.suffix in kinds or path.name in names:
             start = "\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[:HEADER_LINES])

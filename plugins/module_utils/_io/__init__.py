@@ -1,6 +1,0 @@
-# Copyright (c) 2026, Quazzar CA Rotation contributors
-# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
-# SPDX-License-Identifier: GPL-3.0-or-later
-
-# This is private to the collection: it may change without notice.
-# Do not use it from outside.

@@ -31,6 +31,9 @@ def now():
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "nightly: many repetitions of what one run of the tests does a few times")
+    # ansible-test does not read pyproject.toml.
+    config.addinivalue_line("markers", "ssh: runs over a real OpenSSH server on loopback, without root")
+    config.addinivalue_line("markers", "sudo: as ssh, with sudo; needs root")
 
 
 def pytest_collection_modifyitems(config, items):

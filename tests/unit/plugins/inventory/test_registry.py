@@ -157,6 +157,13 @@ def test_a_hostname_that_gives_nothing_names_the_instance(panel: Panel, source: 
     assert not found and f"hostname ({expression})" in errors and "inst_eu-1" in errors
 
 
+def test_a_hostname_that_is_a_template_only_when_composed_is_refused(panel: Panel, source: Source) -> None:
+    panel.on("GET", "fleet/instances", Reply(data=[row("eu-1{")]))
+    found, errors = source.run({**login(panel), "hostname": "quazzar_instance_name ~ quazzar_instance_name[-1:]"})
+    assert not found
+    assert "makes a template out of the instance inst_eu-1{; refused" in errors
+
+
 def test_a_name_with_a_template_is_refused(panel: Panel, source: Source) -> None:
     mark = source.directory / "owned"
     panel.on("GET", "fleet/instances", Reply(data=[row("{{ lookup('pipe', 'touch " + str(mark) + "') }}")]))

@@ -52,17 +52,13 @@ def probe(address, ca, cert=None, key=None, *, name="localhost", hold=0.5, timeo
     return output, int(rc)
 
 
-@contextlib.contextmanager
 def server(kind, material=None, *, tls="1.3", tickets=True):
-    """Run a server of this kind; yields "127.0.0.1:PORT" once it listens, and ends it."""
+    """A context in which a server of this kind runs; it gives "127.0.0.1:PORT" once that listens."""
     if kind == "openssl":
-        running = _openssl(material, tls, tickets)
-    elif kind == "go":
-        running = _go(material, tls, tickets)
-    else:
-        running = _threaded(_HANDLERS[kind], material, tls, tickets)
-    with running as address:  # pylint: disable=contextmanager-generator-missing-cleanup
-        yield address
+        return _openssl(material, tls, tickets)
+    if kind == "go":
+        return _go(material, tls, tickets)
+    return _threaded(_HANDLERS[kind], material, tls, tickets)
 
 
 def free_port():

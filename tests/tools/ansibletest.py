@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Run ansible-test sanity where only a package index can be reached.
+"""Run ansible-test where only a package index can be reached.
 
-usage: sanity.py [--venv DIR] [ansible-test's options ...]
+usage: ansibletest.py [--venv DIR] sanity|units|integration [ansible-test's options ...]
 
 ansible-test makes virtual environments for its tests and starts pip in them with a script from a host of its own. It
 takes that script from its cache when it is there. So the cache is filled first, with pip's own wheel from the package
@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 
 from collection import copy
-from common import BUILD, TREE, VENV, ToolError, Word, environment, link_pythons, run, venv_python
+from common import BUILD, ROOT, TREE, VENV, ToolError, Word, environment, link_pythons, run, venv_python
 
 # What ansible-test starts in place of the script it would download. It hands over the packages to install.
 BOOTSTRAP = """\
@@ -83,24 +83,32 @@ def _pip_settings(venv: Path, target: Path) -> None:
     target.write_text("[global]\n" + "".join(lines), encoding="utf-8")
 
 
-def command(venv: Path, *extra: str) -> tuple[list[str], dict[str, str]]:
-    """The command to run in the copy of the collection, and its environment."""
+def command(venv: Path, kind: str, *extra: str) -> tuple[list[str], dict[str, str]]:
+    """The command to run in the copy of the collection, and its environment. `kind`: sanity, units or integration."""
     env = environment(venv, HOME=str(home(venv)))
     # A version manager's shims stand for interpreters that may not be there, and ansible-test takes their word for it.
     rest = [folder for folder in env["PATH"].split(os.pathsep) if folder and Path(folder).name != "shims"]
     env["PATH"] = os.pathsep.join([str(venv / "bin"), str(link_pythons()), *rest])
     del env["ANSIBLE_NOCOLOR"]
-    return [str(venv / "bin" / "ansible-test"), "sanity", "--color", "no", "--truncate", "0", *extra], env
+    return [str(venv / "bin" / "ansible-test"), kind, "--color", "no", *extra], env
+
+
+def targets() -> list[str]:
+    """The integration targets that are tests; what others depend on is hidden."""
+    home_of_all = ROOT / "tests" / "integration" / "targets"
+    folders = sorted(path for path in home_of_all.iterdir() if path.is_dir())
+    return [folder.name for folder in folders if "hidden" not in (folder / "aliases").read_text("utf-8").splitlines()]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--venv", type=Path, default=VENV)
+    parser.add_argument("kind", choices=("sanity", "units", "integration"))
     options, extra = parser.parse_known_args()
     try:
         copy()
         shutil.rmtree(TREE / "tests" / "output", ignore_errors=True)
-        words, env = command(options.venv.absolute(), *extra)
+        words, env = command(options.venv.absolute(), options.kind, *extra)
     except ToolError as error:
         print(error, file=sys.stderr)
         return 1
