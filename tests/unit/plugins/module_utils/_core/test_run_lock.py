@@ -45,7 +45,7 @@ def names(holders: t.Iterable[Holder]) -> list[str]:
 def test_what_is_written_is_read_again(
     kind: str, run_id: str, who: str, since: int, until: int, process: Process | None
 ) -> None:
-    text = run_lock.content(run_id, who, since, process).encode("utf-8", "surrogateescape")
+    text = run_lock.content(Holder("shared", "", run_id, NOW, who, since, process)).encode("utf-8", "surrogateescape")
     found = run_lock.parse(kind, run_lock.name(until, run_id), text, modified=0, expires_in=1)
     assert (found.kind, found.run_id, found.until, found.since) == (kind, run_id, until, since)
     assert found.process == process
@@ -175,7 +175,7 @@ def test_what_a_run_left_that_died_while_it_made_its_lock_exclusive() -> None:
 
 
 def test_a_refusal_names_the_first_run_and_the_way_out() -> None:
-    text = run_lock.content("17", "ca_rotate by root on control01", NOW - 60, PROCESS).encode()
+    text = run_lock.content(Holder("shared", "", "17", NOW, "ca_rotate by root on control01", NOW - 60, PROCESS)).encode()
     first = parse(f"{NOW + 60}.17", text)
     assert run_lock.refusal([first], "cp1", "/var/lib/a b") == (
         "cp1: /var/lib/a b: another run holds the lock: ca_rotate by root on control01 (run 17, exclusive,"
