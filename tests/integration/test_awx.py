@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Jobs of AWX: every variable is an extra variable, the report is an artefact, slices have one budget. See runner.py."""
+"""Jobs of AWX: all variables are extra variables, the report is an artefact, slices have one budget. See runner.py."""
 
 from __future__ import annotations
 
