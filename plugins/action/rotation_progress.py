@@ -26,7 +26,7 @@ class ActionModule(EvidenceAction):
         "not_proven": {"type": "list", "elements": "str", "default": []},
         "outcome_var": {"type": "str", "default": "__node_reregister_result"},
         "failure_budget": {"type": "raw", "default": {"nodes": 2, "percent": 2}},
-        "batches": {"type": "list", "elements": "raw", "required": True},
+        "batches": {"type": "raw", "required": True},
         "began": {"type": "str", "required": True},
         "heartbeat_source": {"type": "str", "choices": ["registry", "agent"], "default": "registry"},
         "stop_file": {"type": "path"},

@@ -56,9 +56,8 @@ options:
       nodes: 2
       percent: 2
   batches:
-    description: Sizes of the batches, numbers or shares as C(serial) takes them. The first one is the canary.
-    type: list
-    elements: raw
+    description: Sizes of the batches, numbers or shares as C(serial) takes them, as a list or as text. The first one is the canary.
+    type: raw
     required: true
   began:
     description: When the first batch began, in RFC 3339.

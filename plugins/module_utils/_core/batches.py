@@ -29,7 +29,7 @@ def resolve(batches: Amount | Sequence[Amount], total: int) -> tuple[int, ...]:
     As Ansible's ``serial``: shares are of the whole fleet and rounded down but never to 0, the last one repeats.
     An extra var given as ``-e quazzar_batches=1,5%`` arrives as text and is taken apart here. Raises InputError.
     """
-    sizes = [_size(each, total) for each in _listed(batches)]
+    sizes = [_size(each, total) for each in listed(batches)]
     resolved: list[int] = []
     left = total
     while left > 0:
@@ -77,7 +77,8 @@ def share(names: Sequence[str], spec: str) -> tuple[str, ...]:
     return chosen
 
 
-def _listed(batches: Amount | Sequence[Amount]) -> Sequence[Amount]:
+def listed(batches: Amount | Sequence[Amount]) -> Sequence[Amount]:
+    """One size for each batch. As text, such as an answer to a survey, they may have brackets and quotes or none."""
     if isinstance(batches, str):
         listed: Sequence[Amount] = [each.strip(" \t\"'") for each in batches.strip().strip("[]").split(",")]
     elif isinstance(batches, Sequence):

@@ -125,3 +125,7 @@ def test_it_says_how_long_the_next_batch_waits() -> None:
     beside = {"runs": 1, "planned": 90, "done": 3, "bad": 0, "rate": 6}
     assert 22 <= counted({"n0": "registered"}, beside=beside, **paced)["pause"] <= 25
     assert counted(dict.fromkeys(NODES, "registered"), **paced)["pause"] == 0
+
+
+def test_batches_may_be_the_answer_to_a_survey() -> None:
+    assert counted({"n0": "failed"}, batches='[1, "50%"]')["halt"].startswith("the canary failed: n0")
