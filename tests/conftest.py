@@ -16,7 +16,7 @@ import hypothesis
 import pytest
 
 # Modules that several test files import; pytest must know of them before anybody does.
-pytest.register_assert_rewrite("fleets", "killing", "podfleet", "witness")
+pytest.register_assert_rewrite("fleets", "killing", "podfleet", "runner", "witness")
 
 DIGEST = re.compile(r"(?:[0-9A-Fa-f]{2}[ :]?){16}")
 TOOLS = Path(__file__).resolve().parent / "tools"

@@ -68,6 +68,7 @@ class ActionModule(EvidenceAction):
     ARGUMENT_SPEC: t.ClassVar[dict[str, t.Any]] = {
         "goal": {"type": "str", "choices": list(report.GOALS), "default": "drift"},
         "nodes": {"type": "list", "elements": "str", "required": True},
+        "share": {"type": "list", "elements": "str", "default": []},
         "cp_hosts": {"type": "list", "elements": "str", "required": True},
         "node_var": {"type": "str", "default": "__fleet_evidence_node"},
         "replica_var": {"type": "str", "default": "__controlplane_replica"},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core import handshake
+from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core import batches, handshake, report
 
 Result = t.Mapping[str, t.Any]
 #: With so many tries for each of two pods one is missed in one of 64 rounds, if the balancer takes either at random.
@@ -72,6 +72,16 @@ def doors(result: Result, host: str, address: str, by_pod: bool = True) -> list[
     return [{"name": f"{host}/{handshake.BALANCER}", "address": address}] * (TRIES * len(replicas))
 
 
+def slice_of(nodes: t.Sequence[str], spec: str) -> list[str]:
+    """The nodes of one of several runs side by side, such as "2/5"; all where ``spec`` is empty."""
+    return list(batches.share(nodes, spec))
+
+
+def artefact(document: Result) -> dict[str, t.Any]:
+    """A report that is small enough for what AWX keeps of a job."""
+    return report.artefact(document)
+
+
 class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         return {
@@ -79,4 +89,6 @@ class FilterModule:
             "pin_claims": pin_claims,
             "negative_proof": negative_proof,
             "doors": doors,
+            "slice_of": slice_of,
+            "artefact": artefact,
         }

@@ -42,6 +42,7 @@ import typing as t
 
 from ansible.plugins.lookup import LookupBase
 
+from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core import batches
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io import interrupt
 
 
@@ -51,5 +52,5 @@ class LookupModule(LookupBase):
         interrupt.arm()
         found: list[t.Any] = []
         for term in terms:
-            found += term.split(",") if isinstance(term, str) else term if isinstance(term, (list, tuple)) else [term]
+            found += batches.listed(term)
         return [item.strip() if isinstance(item, str) else item for item in found]

@@ -52,6 +52,13 @@ options:
     type: list
     elements: str
     required: true
+  share:
+    description: >-
+      The nodes of this run, where other runs move the rest at the same time. With O(goal=reregister) and O(goal=rescue) the others do not
+      count as unfinished. All of them when empty.
+    type: list
+    elements: str
+    default: []
   cp_hosts:
     description: The inventory names of the Control Panel's replicas.
     type: list

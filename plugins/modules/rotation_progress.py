@@ -56,9 +56,8 @@ options:
       nodes: 2
       percent: 2
   batches:
-    description: Sizes of the batches, numbers or shares as C(serial) takes them. The first one is the canary.
-    type: list
-    elements: raw
+    description: Sizes of the batches, numbers or shares as C(serial) takes them, as a list or as text. The first one is the canary.
+    type: raw
     required: true
   began:
     description: When the first batch began, in RFC 3339.
@@ -74,6 +73,25 @@ options:
   stop_file:
     description: A file on the controller. When it exists, no further batch may start.
     type: path
+  beside:
+    description: >-
+      What the runs do that share the lock with this one, as RV(quazzar.ca_rotation.run_lock#module:wave) has it. Their failures use up the
+      same budget, and shares of it are of the nodes of all of them.
+    type: dict
+    default: {}
+  rate_limit:
+    description: How many nodes all these runs may register in a minute. V(0) sets no limit.
+    type: int
+    default: 0
+  batch:
+    description: The nodes of the batch that has ended, for O(rate_limit).
+    type: list
+    elements: str
+    default: []
+  batch_began:
+    description: When that batch began, in RFC 3339.
+    type: str
+    default: ""
   resume:
     description: >-
       How to go on after a halt, for its message. By default the command line of this run, without extra variables, which may be secret.
@@ -145,4 +163,14 @@ halt:
   returned: success
   type: str
   sample: ""
+counts:
+  description: What other runs are to count of this one, for O(quazzar.ca_rotation.run_lock#module:counts).
+  returned: success
+  type: dict
+  sample: {planned: 10, done: 7, bad: 0, rate: 42}
+pause:
+  description: Seconds that the next batch has to wait for O(rate_limit).
+  returned: success
+  type: int
+  sample: 0
 """

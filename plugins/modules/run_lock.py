@@ -70,6 +70,12 @@ options:
     description: What other runs are told of this one. By default the playbook, the user and the controller.
     type: str
     default: ""
+  counts:
+    description: >-
+      What this run has done, for those that share the lock with it: C(planned), C(done), C(bad) and C(rate), numbers of nodes. Without it
+      what was said before stays.
+    type: dict
+    default: {}
   tolerate:
     description: Return a failure, a refusal or an unreachable host too, as RV(error) instead of failing.
     type: bool
@@ -135,6 +141,13 @@ holders:
       description: When its lock expires.
       type: str
       sample: "2026-05-04T09:45:00Z"
+wave:
+  description: >-
+    What the others have done that share the lock: C(runs), how many there are, and the sums of C(planned), C(done), C(bad) and C(rate). A
+    run that lets go while others go on still counts, until the last of them has let go.
+  returned: success
+  type: dict
+  sample: {runs: 1, planned: 12, done: 7, bad: 1, rate: 30}
 taken_over:
   description: Locks of other runs that were taken over now, with the reason, one sentence each.
   returned: success

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Union
@@ -18,6 +19,7 @@ from .errors import InputError
 #: A number of nodes or a share of the fleet, such as 3, "3" or "5%".
 Amount = Union[int, str]
 
+_SHARE = re.compile(r"\s*(\d{1,4})\s*/\s*(\d{1,4})\s*\Z")
 _AMOUNT = re.compile(r"\s*(\d{1,9}(?:\.\d{1,6})?)\s*(?:(%)\s*)?\Z")
 
 
@@ -27,7 +29,7 @@ def resolve(batches: Amount | Sequence[Amount], total: int) -> tuple[int, ...]:
     As Ansible's ``serial``: shares are of the whole fleet and rounded down but never to 0, the last one repeats.
     An extra var given as ``-e quazzar_batches=1,5%`` arrives as text and is taken apart here. Raises InputError.
     """
-    sizes = [_size(each, total) for each in _listed(batches)]
+    sizes = [_size(each, total) for each in listed(batches)]
     resolved: list[int] = []
     left = total
     while left > 0:
@@ -40,8 +42,14 @@ def resolve(batches: Amount | Sequence[Amount], total: int) -> tuple[int, ...]:
 def budget(spec: Amount | Mapping[str, Amount], total: int) -> int:
     """How many of ``total`` nodes may fail in the whole run: a number, a share such as "2%", or the larger of both.
 
-    Both are written as ``{"nodes": 2, "percent": 2}``. Shares are rounded down. Raises InputError.
+    Both are written as ``{"nodes": 2, "percent": 2}``, which may be text: an answer to a survey is. Shares are rounded
+    down. Raises InputError.
     """
+    if isinstance(spec, str) and spec.lstrip().startswith("{"):
+        try:
+            spec = json.loads(spec)
+        except (ValueError, RecursionError):
+            raise InputError(f"the failure budget is {spec!r}, which is no JSON") from None
     if not isinstance(spec, Mapping):
         return _amount(spec, total, "the failure budget")
     unknown = sorted(str(key) for key in spec if key not in ("nodes", "percent"))
@@ -52,7 +60,25 @@ def budget(spec: Amount | Mapping[str, Amount], total: int) -> int:
     return max(nodes, _amount(percent + "%", total, "percent of the failure budget"))
 
 
-def _listed(batches: Amount | Sequence[Amount]) -> Sequence[Amount]:
+def share(names: Sequence[str], spec: str) -> tuple[str, ...]:
+    """The nodes of one of several runs side by side: ``"2/5"`` is the second of five, every fifth from the second on.
+
+    All of them when ``spec`` is empty. Shares have no node in common, and together they are all. Raises InputError.
+    """
+    if not str(spec).strip():
+        return tuple(names)
+    found = _SHARE.match(str(spec))
+    number, of = (int(found.group(1)), int(found.group(2))) if found else (0, 0)
+    if not 1 <= number <= of:
+        raise InputError(f"quazzar_slice is {spec!r}, expected a number and how many there are, such as '2/5'")
+    chosen = tuple(names[number - 1 :: of])
+    if not chosen:
+        raise InputError(f"quazzar_slice is {spec!r}, but there are {len(names)} nodes: use at most so many slices")
+    return chosen
+
+
+def listed(batches: Amount | Sequence[Amount]) -> Sequence[Amount]:
+    """One size for each batch. As text, such as an answer to a survey, they may have brackets and quotes or none."""
     if isinstance(batches, str):
         listed: Sequence[Amount] = [each.strip(" \t\"'") for each in batches.strip().strip("[]").split(",")]
     elif isinstance(batches, Sequence):

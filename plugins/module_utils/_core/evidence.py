@@ -227,8 +227,9 @@ class Node:
 @dataclass(frozen=True)
 class Settings:
     """What the operator decided. Durations are timedeltas. ``rescued``: the nodes to rescue, which are the operator's
-    whatever CA they come from (empty: every node without a link whose CA is known). ``compromised``: SHA-256 digests of
-    the CA certificates whose key is in wrong hands. ``replaced``: those of the CA that a planned rotation replaces.
+    whatever CA they come from (empty: every node without a link whose CA is known). ``share``: the
+    nodes of this run, where others move the rest at the same time (empty: all). ``compromised``: SHA-256 digests of the
+    CA certificates whose key is in wrong hands. ``replaced``: those of the CA that a planned rotation replaces.
     ``revoking``: this run takes all trust from the compromised CAs; any other stops while one is trusted.
     ``bridged``: the CP can send a bridge from the CA before along with its server certificate."""
 
@@ -243,6 +244,7 @@ class Settings:
     legacy_probes: int = 2
     batches: tuple[object, ...] = (1, "5%", "25%")
     rescued: frozenset[str] = frozenset()
+    share: frozenset[str] = frozenset()
     compromised: frozenset[str] = frozenset()
     revoking: bool = False
     compromised_at: datetime | None = None

@@ -46,9 +46,8 @@ def encoded(holders: Iterable[Holder]) -> str:
 
 def _entry(holder: Holder) -> dict[str, Any]:
     since = {} if holder.since is None else {"since": run_lock.moment(holder.since)}
-    process = {} if holder.process is None else {"process": dataclasses.asdict(holder.process)}
-    until = run_lock.moment(holder.until)
-    return {"kind": holder.kind, "run_id": holder.run_id, "who": holder.who, **since, "until": until, **process}
+    about = {"kind": holder.kind, "run_id": holder.run_id, "who": holder.who}
+    return {**about, **since, "until": run_lock.moment(holder.until), **run_lock.extras(holder)}
 
 
 def decoded(text: str) -> tuple[Holder, ...]:
@@ -76,6 +75,8 @@ def _holder(entry: Any, number: int) -> Holder:
         who=run_lock.who_of(said.get("who")),
         since=_seconds(said.get("since")),
         process=run_lock.process_of(said.get("process")),
+        counts=run_lock.counts_of(said.get("counts")),
+        ended=said.get("ended") is True,
     )
 
 
@@ -123,7 +124,8 @@ def with_run(before: Iterable[Holder], decision: Decision, run: Holder) -> tuple
     """Who holds the lock when the run has taken or renewed it. What it said of itself when it took it stays."""
     mine = decision.mine
     if mine:
-        run = dataclasses.replace(mine, kind=run.kind, name=run.name, until=run.until)
+        counts = run.counts or mine.counts
+        run = dataclasses.replace(mine, kind=run.kind, name=run.name, until=run.until, counts=counts, ended=run.ended)
     return (*without_run((each for each in before if each not in decision.over), run.run_id), run)
 
 

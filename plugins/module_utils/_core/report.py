@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -26,6 +27,36 @@ SCHEMA_VERSION = "1.0"
 
 #: What a run may be for. "drift" only looks.
 GOALS = ("drift", "open", "reregister", "close", "rotate", "rescue", "revoke", "replace", "rollback")
+
+
+#: Characters of JSON. AWX keeps an artefact in its database, and hands it to every job that comes after.
+ARTEFACT = 250_000
+_CUTS = (3000, 1000, 300, 100, 30, 10, 3, 0)
+
+
+def artefact(document: Mapping[str, Any], limit: int = ARTEFACT) -> dict[str, Any]:
+    """A report of at most ``limit`` characters of JSON, with C(left_out): how many entries of each list are not in it,
+    by its place. The longest lists are cut first, and of the nodes those go first that need nothing."""
+    nodes = sorted(document.get("nodes", ()), key=lambda node: bool(node["state"] == "current"))
+    ordered = {**document, **({"nodes": nodes} if nodes else {})}
+    made: dict[str, Any] = {**document, "left_out": {}}
+    for cut in _CUTS:
+        if len(json.dumps(made)) <= limit:
+            break
+        left_out: Counter[str] = Counter()
+        made = {**_cut(ordered, cut, "", left_out), "left_out": left_out}
+        made["left_out"] = dict(left_out)
+    return made
+
+
+def _cut(value: Any, most: int, place: str, left_out: Counter[str]) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _cut(item, most, f"{place}.{key}".lstrip("."), left_out) for key, item in value.items()}
+    if not isinstance(value, (list, tuple)):
+        return value
+    if len(value) > most:
+        left_out[place] += len(value) - most
+    return [_cut(item, most, place, left_out) for item in value[:most]]
 
 
 def unfinished(plan: Plan, evidence: Evidence, goal: str) -> list[str]:
@@ -50,6 +81,9 @@ def unfinished(plan: Plan, evidence: Evidence, goal: str) -> list[str]:
         goal = "rotate"
     if goal in {"drift", "rotate", "close"}:
         rest += not_current
+    if evidence.settings.share and goal in {"reregister", "rescue"}:
+        # The runs beside this one answer for theirs, and the gate asks for all of them.
+        not_current = [line for line, name in zip(not_current, _names(not_current)) if name in evidence.settings.share]
     if goal == "reregister":
         rest += [line for line, name in zip(not_current, _names(not_current)) if plan.states[name].name != "bridged"]
     if goal == "rescue":

@@ -10,8 +10,11 @@
 On Kubernetes it is a Lease (lease.py). Elsewhere it is a directory on a host of the Control Panel. In it is one of two
 directories, C(exclusive) or C(shared), and in that one file for each run that holds the lock. The name of the file says
 what decides, C(<end>.<run id>): so a renewal is a rename, and a name that was read is either still there or means
-nothing any more. What the file holds is for people, and for telling whether the process of the run still lives. Times
-are seconds since the epoch by the clock of that host.
+nothing any more. What the file holds is for people, for telling whether the process of the run still lives, and for
+those who share the lock: what the run has done. Times are seconds since the epoch by the clock of that host.
+
+Runs that share the lock at a time are one wave. Whoever ends before the others leaves its entry behind, marked as
+ended, so that its failures still count. It holds nothing, and goes with the last of the wave.
 """
 
 from __future__ import annotations
@@ -51,8 +54,28 @@ class Process:
 
 
 @dataclasses.dataclass(frozen=True)
+class Counts:
+    """Of the nodes of a run: to be moved or lost before, moved, failed or lost; and how many it moves a minute."""
+
+    planned: int = 0
+    done: int = 0
+    bad: int = 0
+    rate: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Wave:
+    """``runs``: how many others share the lock now. ``counts``: the sums of those, and of those of the wave that have
+    ended, which move nothing any more."""
+
+    runs: int = 0
+    counts: Counts = Counts()
+
+
+@dataclasses.dataclass(frozen=True)
 class Holder:
-    """One file. ``run_id`` is empty when its name is none of ours, ``since`` and ``process`` are None when unknown."""
+    """One file. ``run_id`` is empty when its name is none of ours, ``since``, ``process`` and ``counts`` are None when
+    unknown. ``ended``: it holds nothing any more."""
 
     kind: str
     name: str
@@ -61,6 +84,8 @@ class Holder:
     who: str
     since: int | None = None
     process: Process | None = None
+    counts: Counts | None = None
+    ended: bool = False
 
     def line(self) -> str:
         """As in: ca_rotate by root on control01 (run 17, exclusive, since …, until …)."""
@@ -105,10 +130,17 @@ def name(until: int, run_id: str) -> str:
     return f"{until}.{run_id}"
 
 
-def content(run_id: str, who: str, since: int, process: Process | None) -> str:
+def content(holder: Holder) -> str:
     """The text of a file: one line of JSON."""
-    known = {"process": dataclasses.asdict(process)} if process else {}
-    return json.dumps({"run": run_id, "who": who, "since": since, **known}, sort_keys=True) + "\n"
+    said = {"run": holder.run_id, "who": holder.who, "since": holder.since, **extras(holder)}
+    return json.dumps(said, sort_keys=True) + "\n"
+
+
+def extras(holder: Holder) -> dict[str, t.Any]:
+    """What not every entry has, as it is written."""
+    process = {"process": dataclasses.asdict(holder.process)} if holder.process else {}
+    counts = {"counts": dataclasses.asdict(holder.counts)} if holder.counts else {}
+    return {**process, **counts, **({"ended": True} if holder.ended else {})}
 
 
 def parse(kind: str, file: str, text: bytes, *, modified: int, expires_in: int) -> Holder:
@@ -129,6 +161,8 @@ def parse(kind: str, file: str, text: bytes, *, modified: int, expires_in: int) 
         who=who_of(who),
         since=_number(said.get("since")),
         process=process_of(said.get("process")),
+        counts=counts_of(said.get("counts")),
+        ended=said.get("ended") is True,
     )
 
 
@@ -157,6 +191,29 @@ def process_of(value: t.Any) -> Process | None:
     return Process(machine, user, pid, start)
 
 
+def counts_of(value: t.Any) -> Counts | None:
+    said = value if isinstance(value, dict) else {}
+    numbers = [_number(said.get(field.name)) for field in dataclasses.fields(Counts)]
+    known = [number for number in numbers if number is not None]
+    return Counts(*known) if len(known) == len(numbers) else None
+
+
+def wave(holders: t.Iterable[Holder], run_id: str, decision: Decision) -> Wave:
+    """What the others do or have done that share the lock with this run. Who has died does not count any more: the run
+    that is started in its place tries the same nodes."""
+    others = [each for each in holders if each.run_id != run_id and each.kind == SHARED and each not in decision.over]
+    alive = [holder for holder in others if not holder.ended]
+    return Wave(
+        len(alive),
+        Counts(
+            planned=sum(holder.counts.planned for holder in others if holder.counts),
+            done=sum(holder.counts.done for holder in others if holder.counts),
+            bad=sum(holder.counts.bad for holder in others if holder.counts),
+            rate=sum(holder.counts.rate for holder in alive if holder.counts),
+        ),
+    )
+
+
 def shown(text: str) -> str:
     """A text that somebody else wrote, fit for a terminal."""
     flat = "".join(char if char.isprintable() else " " for char in text)
@@ -164,15 +221,19 @@ def shown(text: str) -> str:
 
 
 def decide(holders: t.Iterable[Holder], run_id: str, kind: str, *, now: int, ended: t.Container[str] = ()) -> Decision:
-    """``ended``: names of files whose process is known to have ended. Shared locks can be had side by side."""
+    """``ended``: names of files whose process is known to have ended. Shared locks can be had side by side. What runs
+    left that have ended in peace goes when nobody is left of their wave, or when the lock is to be exclusive."""
     everybody = tuple(holders)
     own = sorted((holder for holder in everybody if holder.run_id == run_id), key=lambda holder: holder.until)
     mine = own[-1] if own else None
     others = [holder for holder in everybody if holder.run_id != run_id]
-    over = [holder for holder in others if holder.until <= now or holder.name in ended]
+    dead = [holder for holder in others if holder.until <= now or (holder.name in ended and not holder.ended)]
+    alone = kind == EXCLUSIVE or (mine is None and all(holder.ended or holder in dead for holder in others))
+    over = [holder for holder in others if holder in dead or (holder.ended and alone)]
     # Beside a run that died while it made its shared lock exclusive; to ask for a shared one again puts that right.
     beside = kind == SHARED and mine is not None and mine.kind == EXCLUSIVE
-    blocking = [holder for holder in others if holder not in over and EXCLUSIVE in (kind, holder.kind) and not beside]
+    alive = [holder for holder in others if holder not in over and not holder.ended]
+    blocking = [holder for holder in alive if EXCLUSIVE in (kind, holder.kind) and not beside]
     return Decision(tuple(blocking), (*own[:-1], *over), mine)
 
 

@@ -154,6 +154,7 @@ def settings(options: Options) -> Settings:
         switched_at=parse_time(options["switched_at"], "switched_at"),
         legacy_probes=options["legacy_probes"],
         rescued=frozenset(options["rescued"]),
+        share=frozenset(options["share"]),
         compromised=frozenset(normalise_fingerprint(text) for text in options["compromised"]),
         compromised_at=parse_time(options["compromised_at"], "compromised_at"),
         revoking=options["goal"] == "revoke",

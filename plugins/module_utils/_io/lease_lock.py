@@ -17,7 +17,7 @@ import typing as t
 
 from .._core import lease, run_lock
 from .._core.run_lock import Holder
-from . import action, controller, kubernetes, lock
+from . import action, kubernetes, lock
 
 
 class LeaseLock(lock.Lock[lock.Found]):
@@ -47,22 +47,13 @@ class LeaseLock(lock.Lock[lock.Found]):
         return run_lock.held(blocking, self.where, "this controller", lease.removal(found.source or {}, left))
 
     def _changed(self, found: lock.Found) -> bool:
-        until = self.until(found)
-        run = Holder(
-            kind=self.kind,
-            name=run_lock.name(until, self.run_id),
-            run_id=self.run_id,
-            until=until,
-            who=run_lock.who_of(self.who()),
-            since=found.now,
-            process=controller.process(),
-        )
-        return self._written(found, lease.with_run(found.holders, found.decision, run))
+        return self._written(found, lease.with_run(found.holders, found.decision, self.entry(found)))
 
     def release(self) -> None:
         for _turn in range(self.attempts):
             found = self.look()
-            left = lease.without_run(found.holders, self.run_id)
+            going = {holder.run_id for holder in self.leaving(found)}
+            left = tuple(holder for holder in found.holders if holder.run_id not in going)
             if left == found.holders or self._written(found, left):
                 return
         raise self.beaten()

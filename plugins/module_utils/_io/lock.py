@@ -14,7 +14,7 @@ import dataclasses
 import typing as t
 
 from .._core import run_lock
-from .._core.errors import HostError, RotationError
+from .._core.errors import HostError, InputError, RotationError
 from .._core.run_lock import Decision, Holder
 from . import controller
 from .action import EvidenceAction, Result
@@ -25,6 +25,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "state": {"type": "str", "choices": ["present", "renewed", "absent"], "default": "present"},
     "expires_in": {"type": "int", "default": 1800},
     "who": {"type": "str", "default": ""},
+    "counts": {"type": "dict", "default": {}},
     "tolerate": {"type": "bool", "default": False},
 }
 KIND: dict[str, t.Any] = {"type": "str", "choices": list(run_lock.KINDS), "default": run_lock.EXCLUSIVE}
@@ -57,6 +58,9 @@ class Lock(abc.ABC, t.Generic[F]):
         self.run_id = run_lock.checked_run_id(options["run_id"])
         self._expires_in = options["expires_in"]
         self._who = options["who"]
+        self.counts = checked_counts(options.get("counts") or {})
+        #: Whether the entry that is written next is one that holds nothing any more.
+        self.ended = False
         run_lock.checked_end(0, self._expires_in)
 
     @property
@@ -98,6 +102,43 @@ class Lock(abc.ABC, t.Generic[F]):
     def until(self, found: F) -> int:
         return run_lock.checked_end(found.now, self._expires_in)
 
+    def entry(self, found: F) -> Holder:
+        """What is written for this run. What it said of itself when it took the lock stays."""
+        until, mine = self.until(found), found.decision.mine
+        return Holder(
+            kind=self.kind,
+            name=run_lock.name(until, self.run_id),
+            run_id=self.run_id,
+            until=until,
+            who=mine.who if mine else run_lock.who_of(self.who()),
+            since=mine.since if mine else found.now,
+            process=mine.process if mine else controller.process(),
+            counts=self.counts or (mine.counts if mine else None),
+            ended=self.ended,
+        )
+
+    def leaving(self, found: F) -> list[Holder]:
+        """Whose entries go when this run lets go: its own, and with the last of a wave those that had ended before."""
+        own = [holder for holder in found.holders if holder.run_id == self.run_id]
+        others = [holder for holder in found.holders if holder.run_id != self.run_id]
+        if all(holder.ended for holder in others):
+            return [*own, *others]
+        return own
+
+    def leave(self, found: F) -> None:
+        """Let go of the lock. Where others still share it, what this run has done stays there for them to count."""
+        mine = found.decision.mine
+        together = mine and mine.counts and mine.kind == run_lock.SHARED
+        if not together or not run_lock.wave(found.holders, self.run_id, found.decision).runs:
+            self.release()
+            return
+        self.ended, self.kind = True, run_lock.SHARED
+        self.take(renew=True)
+        after = self.look()
+        # Two may leave at once, each because of the other.
+        if all(holder.ended for holder in after.holders):
+            self.release()
+
     def take(self, *, renew: bool) -> F:
         """Take it or renew it. What is returned was true right before; with a refusal in it, nothing was changed."""
         for _turn in range(self.attempts):
@@ -108,6 +149,15 @@ class Lock(abc.ABC, t.Generic[F]):
 
     def beaten(self) -> HostError:
         return HostError(f"{self.where}: could not be changed: {self.hindrance}")
+
+
+def checked_counts(said: t.Mapping[str, t.Any]) -> run_lock.Counts | None:
+    """None where nothing is said. Raises InputError for anything but the four numbers."""
+    names = [field.name for field in dataclasses.fields(run_lock.Counts)]
+    counts = run_lock.counts_of(dict(said)) if set(said) <= set(names) else None
+    if said and counts is None:
+        raise InputError(f"counts is {dict(said)!r}, expected {', '.join(names)}, each a number from 0 on")
+    return counts
 
 
 class LockAction(EvidenceAction):
@@ -126,7 +176,7 @@ class LockAction(EvidenceAction):
         if options["state"] == "absent":
             found = lock.look()
             if found.decision.mine and not self.check_mode:
-                lock.release()
+                lock.leave(found)
             return self._result(lock, options, found, changed=found.decision.mine is not None)
         renew = options["state"] == "renewed"
         found = lock.look() if self.check_mode else lock.take(renew=renew)
@@ -139,7 +189,8 @@ class LockAction(EvidenceAction):
         return {**self._result(lock, options, found, changed=changed), "until": run_lock.moment(lock.until(found))}
 
     def _result(self, lock: Lock[t.Any], options: dict[str, t.Any], found: Found, *, changed: bool) -> Result:
-        others = [holder for holder in found.holders if holder.run_id != lock.run_id]
+        others = [holder for holder in found.holders if holder.run_id != lock.run_id and not holder.ended]
+        wave = run_lock.wave(found.holders, lock.run_id, found.decision)
         gone = found.decision.over if changed and options["state"] != "absent" else ()
         result: Result = {
             "changed": changed,
@@ -155,6 +206,7 @@ class LockAction(EvidenceAction):
                 }
                 for holder in others
             ],
+            "wave": {"runs": wave.runs, **dataclasses.asdict(wave.counts)},
             "taken_over": [run_lock.taken_over(holder, now=found.now) for holder in gone if holder in others],
             "reachable": True,
             "error": "",
@@ -164,7 +216,7 @@ class LockAction(EvidenceAction):
         return result
 
     def tolerated(self, error: RotationError, options: dict[str, t.Any]) -> Result:
-        nothing: Result = {"path": self.path_of(options), "until": "", "holders": [], "taken_over": []}
+        nothing: Result = {"path": self.path_of(options), "until": "", "holders": [], "taken_over": [], "wave": {}}
         return {**super().tolerated(error, options), **nothing}
 
 

@@ -27,7 +27,7 @@ import typing as t
 from .._core import run_lock
 from .._core.errors import HostError
 from .._core.run_lock import Holder
-from . import controller, lock
+from . import lock
 from .files import checked_path
 from .host import Answer, Host
 
@@ -65,7 +65,8 @@ for qz_kind in exclusive shared; do
 done
 """
 
-# Behind `set --` with the entries that go. o_from, o_old: what the run holds now. No done and no why: look again.
+# Behind `set --` with the entries that go. o_from, o_old: what the run holds now; o_rewrite: its text changes as well,
+# after the rename has shown that it is still held. No done and no why: look again.
 _CHANGE = r"""
 for qz_gone; do rm -f -- "$o_path/$qz_gone" 2>/dev/null; done
 if [ -n "$o_old" ]; then
@@ -80,8 +81,18 @@ if [ -n "$o_old" ]; then
       done
     fi
   fi
-  if [ "$o_old" = "$o_new" ]; then [ ! -f "$o_path/$o_kind/$o_new" ] || qz_put done 1
-  elif mv -fT -- "$o_path/$o_kind/$o_old" "$o_path/$o_kind/$o_new" 2>/dev/null; then qz_put done 1; fi
+  if [ "$o_old" = "$o_new" ]; then [ -f "$o_path/$o_kind/$o_new" ] || return 0
+  else mv -fT -- "$o_path/$o_kind/$o_old" "$o_path/$o_kind/$o_new" 2>/dev/null || return 0; fi
+  if [ -n "$o_rewrite" ]; then
+    qz_made=$(mktemp "$o_path.new-XXXXXXXX" 2>/dev/null) ||
+      { qz_put why "no file can be made beside it: permission denied, read-only or full"; return 1; }
+    trap 'rm -f -- "$qz_made"' EXIT
+    if ! { printf '%s' "$o_text" >"$qz_made" && chmod 0644 "$qz_made" &&
+      [ "$(stat -c %s -- "$qz_made")" = "$o_size" ]; } 2>/dev/null
+    then qz_put why "could not be written: the disk is full, or its quota"; return 1; fi
+    [ -f "$o_path/$o_kind/$o_new" ] && mv -fT -- "$qz_made" "$o_path/$o_kind/$o_new" 2>/dev/null || return 0
+  fi
+  qz_put done 1
   return 0
 fi
 qz_dir=${o_path%/*}/
@@ -176,14 +187,15 @@ class RunLock(lock.Lock[Found]):
         return run_lock.refusal(found.decision.blocking, self._host.name, self.path)
 
     def _changed(self, found: Found) -> bool:
-        mine = found.decision.mine
-        text = run_lock.content(self.run_id, self.who(), found.now, controller.process())
+        mine, entry = found.decision.mine, self.entry(found)
+        text = run_lock.content(entry)
         variables = {
             "o_path": self.path,
             "o_kind": self.kind,
             "o_from": mine.kind if mine else "",
             "o_old": mine.name if mine else "",
-            "o_new": run_lock.name(self.until(found), self.run_id),
+            "o_new": entry.name,
+            "o_rewrite": "1" if mine and (mine.counts, mine.ended) != (entry.counts, entry.ended) else "",
             "o_text": text,
             "o_size": str(len(text.encode("utf-8", "surrogateescape"))),
         }
@@ -193,8 +205,7 @@ class RunLock(lock.Lock[Found]):
         return answer.text("done") == "1"
 
     def release(self) -> None:
-        own = [holder for holder in self.look().holders if holder.run_id == self.run_id]
-        answer = self._host.run(_with(own, _RELEASE), {"o_path": self.path})
+        answer = self._host.run(_with(self.leaving(self.look()), _RELEASE), {"o_path": self.path})
         if answer.text("done") != "1":
             raise HostError(f"{self.where}: {answer.text('why') or answer.stderr.strip() or 'not removed'}")
 

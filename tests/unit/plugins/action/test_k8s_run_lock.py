@@ -15,7 +15,7 @@ from ansible_collections.quazzar.ca_rotation.plugins.action import k8s_run_lock
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io import kubernetes
 from ansible_collections.quazzar.ca_rotation.tests.unit.plugins.acting import act
 
-EMPTY = {"changed": False, "path": "quazzar/cc-ca-rotation", "until": "", "holders": [], "taken_over": []}
+EMPTY = {"changed": False, "path": "quazzar/cc-ca-rotation", "until": "", "holders": [], "taken_over": [], "wave": {}}
 
 
 @pytest.fixture(autouse=True)

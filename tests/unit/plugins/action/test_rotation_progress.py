@@ -104,3 +104,28 @@ def test_the_first_ctrl_c_asks_for_a_stop(monkeypatch: pytest.MonkeyPatch, capsy
 
 def test_the_documentation_has_every_value_that_is_returned() -> None:
     assert set(yaml.safe_load(documented.RETURN)) == set(counted({})) - {"changed"}
+
+
+def test_it_counts_what_runs_beside_it_have_done() -> None:
+    beside = {"runs": 1, "planned": 90, "done": 3, "bad": 2, "rate": 6}
+    result = counted({"n0": "registered", "n1": "failed"}, beside=beside)
+    assert (
+        result["halt"].startswith("the failure budget is used up: 3 nodes, 2 allowed") and result["counts"]["bad"] == 1
+    )
+    # a share of the budget is one of the nodes of all runs
+    assert counted({"n0": "registered", "n1": "failed"}, beside=beside, failure_budget="3%")["halt"] == ""
+    wrong = counted({"n0": "registered"}, beside={"runs": 1})
+    assert wrong["failed"] and wrong["msg"].endswith("expected what run_lock returns as wave")
+
+
+def test_it_says_how_long_the_next_batch_waits() -> None:
+    began = format_time(datetime.now(timezone.utc))
+    paced = {"rate_limit": 10, "batch": ["n0", "n1"], "batch_began": began}
+    assert 10 <= counted({"n0": "registered"}, **paced)["pause"] <= 13
+    beside = {"runs": 1, "planned": 90, "done": 3, "bad": 0, "rate": 6}
+    assert 22 <= counted({"n0": "registered"}, beside=beside, **paced)["pause"] <= 25
+    assert counted(dict.fromkeys(NODES, "registered"), **paced)["pause"] == 0
+
+
+def test_batches_may_be_the_answer_to_a_survey() -> None:
+    assert counted({"n0": "failed"}, batches='[1, "50%"]')["halt"].startswith("the canary failed: n0")

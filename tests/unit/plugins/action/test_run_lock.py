@@ -285,3 +285,37 @@ def test_the_content_is_for_people_and_holds_no_option(path):
     assert (said["run"], said["who"]) == ("me", "me of a test")
     assert set(said) <= {"run", "who", "since", "process"}
     assert oct(entry.stat().st_mode & 0o777) == "0o644" and oct(path.stat().st_mode & 0o777) == "0o755"
+
+
+def test_runs_that_share_it_count_what_the_others_have_done(path):
+    one, two = ({"planned": 4, "done": 1, "bad": bad, "rate": 7} for bad in (2, 0))
+    nobody = {"runs": 0, "planned": 0, "done": 0, "bad": 0, "rate": 0}
+    assert lock(path, "a", kind="shared", counts=one)["wave"] == nobody
+    assert lock(path, "b", kind="shared")["wave"] == {"runs": 1, **one}
+    # what was said stays until something else is said
+    lock(path, "b", kind="shared", state="renewed", counts=two)
+    lock(path, "b", kind="shared", state="renewed")
+    assert lock(path, "a", kind="shared", state="renewed")["wave"] == {"runs": 1, **two}
+    # it lets go before the other one: it holds nothing, and counts
+    lock(path, "a", state="absent")
+    (entry,) = (path / "shared").glob("*.a")
+    assert json.loads(entry.read_text())["ended"] is True and entry.stat().st_mode & 0o777 == 0o644
+    found = lock(path, "b", kind="shared", state="renewed")
+    assert found["wave"] == {"runs": 0, **one, "rate": 0} and found["holders"] == [] and not found["changed"]
+    # the other one may have it for itself then, and the last one leaves nothing
+    lock(path, "c", kind="shared", counts=two)
+    assert lock(path, "b", kind="exclusive", check=True, tolerate=True)["error"]
+    lock(path, "c", state="absent")
+    assert lock(path, "b", kind="exclusive")["error"] == ""
+    assert [at.name.partition(".")[2] for at in path.rglob("*.*")] == ["b"]
+    lock(path, "b", state="absent")
+    assert list(path.parent.iterdir()) == []
+
+
+def test_the_last_of_a_wave_takes_along_what_the_others_left(path):
+    counts = {"planned": 4, "done": 1, "bad": 2, "rate": 7}
+    for run_id in ("a", "b"):
+        lock(path, run_id, kind="shared", counts=counts)
+    for run_id in ("a", "b"):
+        lock(path, run_id, state="absent")
+    assert list(path.parent.iterdir()) == []

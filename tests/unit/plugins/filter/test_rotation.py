@@ -114,3 +114,8 @@ def test_every_filter_is_documented_where_ansible_looks_for_it(name: str) -> Non
 
 def test_no_documentation_is_left_over() -> None:
     assert {path.stem for path in FOLDER.glob("*.yml")} == set(rotation.FilterModule().filters())
+
+
+def test_slices_and_artefacts() -> None:
+    assert rotation.slice_of(["a", "b", "c"], "1/2") == ["a", "c"]
+    assert rotation.artefact({"goal": "drift"}) == {"goal": "drift", "left_out": {}}

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.batches import budget, resolve
+from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.batches import budget, resolve, share
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.errors import InputError
 
 
@@ -98,3 +98,32 @@ def test_a_long_run_of_blanks_takes_no_time():
     with pytest.raises(InputError):
         resolve("10" + " " * 200_000 + "x", 10)
     assert time.process_time() - began < 5
+
+
+NAMES = st.lists(st.text(min_size=1, max_size=5), unique=True, min_size=1, max_size=40)
+
+
+@given(NAMES, st.data())
+def test_shares_have_nothing_in_common_and_are_all_together(names, data):
+    of = data.draw(st.integers(1, len(names)))
+    shares = [share(names, f"{number}/{of}") for number in range(1, of + 1)]
+    assert sorted(name for each in shares for name in each) == sorted(names)
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    assert share(names, "") == tuple(names)
+
+
+@pytest.mark.parametrize("spec", ["0/2", "3/2", "1", "1/", "/2", "a/b", "1/0", "-1/2", "1/2/3"])
+def test_shares_that_make_no_sense(spec):
+    with pytest.raises(InputError, match=r"^quazzar_slice is '.*', expected a number and how many there are"):
+        share(["a", "b", "c"], spec)
+
+
+def test_a_share_without_a_node_says_how_many_there_can_be():
+    with pytest.raises(InputError, match=r"but there are 2 nodes: use at most so many slices$"):
+        share(["a", "b"], "3/3")
+
+
+def test_a_budget_may_be_the_answer_to_a_survey():
+    assert budget('{"nodes": 2, "percent": 10}', 100) == 10
+    with pytest.raises(InputError, match="which is no JSON"):
+        budget("{nodes", 10)

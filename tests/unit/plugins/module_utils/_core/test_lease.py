@@ -220,3 +220,15 @@ def test_a_run_keeps_what_it_said_of_itself() -> None:
 
 def test_names() -> None:
     assert lease.name("quazzar-cc") == "quazzar-cc-ca-rotation"
+
+
+def test_what_a_run_has_done_is_in_its_entry_until_it_says_something_else() -> None:
+    mine = holder("me", "shared", since=NOW - 100)
+    decision = run_lock.decide((mine,), "me", "shared", now=NOW)
+    first = Holder("shared", mine.name, "me", mine.until, "", counts=run_lock.Counts(4, 3, 1, 9))
+    (kept,) = lease.with_run((mine,), decision, first)
+    assert lease.decoded(lease.encoded([kept])) == (kept,) and kept.counts == run_lock.Counts(4, 3, 1, 9)
+    decision = run_lock.decide((kept,), "me", "shared", now=NOW)
+    ended = Holder("shared", mine.name, "me", mine.until, "", ended=True)
+    (left,) = lease.with_run((kept,), decision, ended)
+    assert lease.decoded(lease.encoded([left])) == (left,) and (left.counts, left.ended) == (kept.counts, True)

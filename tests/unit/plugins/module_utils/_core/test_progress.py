@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core import progress
+from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.run_lock import Counts, Wave
 
 NODES = [f"n{number}" for number in range(10)]
 
@@ -78,3 +79,35 @@ def test_every_node_is_in_one_place_and_a_halt_has_a_cause(
     assert sorted([*seen.done, *seen.bad, *seen.left]) == NODES
     bad_canary = set(seen.bad) & set(NODES[:canaries])
     assert bool(seen.halt) is (bool(bad_canary) or len(seen.bad) + len(lost) > budget)
+
+
+BESIDE = Wave(1, Counts(10, 4, 2, 30))
+
+
+def test_runs_beside_each_other_have_one_budget() -> None:
+    seen = measure({"n0": "registered", "n1": "failed"}, wave=BESIDE)
+    assert seen.halt == ("the failure budget is used up: 3 nodes, 2 allowed (failed: n1, in runs beside this one: 2)")
+    assert seen.line == (
+        "1 of 10 nodes done, 8 left, 1 failed, 1 nodes a minute, failure budget 3 of 2 used;"
+        " with the runs beside it (1 at work) 5 of 20, 31 a minute"
+    )
+    assert seen.counts == Counts(10, 1, 1, 1)
+    assert measure({"n0": "registered"}, wave=BESIDE).halt == ""
+
+
+def test_a_run_that_begins_later_is_halted_by_what_the_others_have_done() -> None:
+    assert measure({}, wave=BESIDE, budget=1).halt.startswith("the failure budget is used up: 2 nodes, 1 allowed")
+    # what it finds itself before its first batch, and a request to stop, wait until that has ended, as without others
+    assert measure({}, lost_before=["x", "y", "z"], stop_requested="stop").halt == ""
+
+
+@given(st.lists(st.tuples(st.integers(1, 50), st.integers(0, 300)), min_size=1, max_size=8), st.integers(1, 500))
+def test_the_rate_of_all_runs_together_is_kept(batches: list[tuple[int, int]], limit: int) -> None:
+    """Each of the runs registers such a batch, waits, and registers it again."""
+    runs = len(batches)
+    rate = 0.0
+    for size, seconds in batches:
+        waited = progress.pause(size, limit=limit, runs=runs, seconds=seconds)
+        rate += size * 60 / max(seconds + waited, 1e-9)
+    assert rate <= limit * (1 + 1e-9)
+    assert progress.pause(5, limit=0, runs=2, seconds=0) == 0

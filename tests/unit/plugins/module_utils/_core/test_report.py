@@ -375,3 +375,41 @@ class TestRevocation:
         found = self.document(node(), replicas=(replica("cp1", pool=[foreign_entry]), stuck))
         assert "replica cp1: the compromised CA is still in the trust pool (/etc/old.pem)" in found["unfinished"]
         assert "replica cp2: the compromised CA is still in the trust pool (in memory only)" in found["unfinished"]
+
+
+def many(number: int) -> dict[str, t.Any]:
+    nodes = [
+        {"name": f"n{n:05}", "state": "current" if n % 2 else "stranded", "reason": "x" * 60} for n in range(number)
+    ]
+    blocked = [{"node": node["name"], "reason": "y" * 60} for node in nodes if node["state"] != "current"]
+    return {"goal": "close", "finished": False, "nodes": nodes, "gate": {"open": False, "blocked": blocked}}
+
+
+def test_an_artefact_of_a_small_fleet_is_the_report() -> None:
+    assert report.artefact(many(100)) == {**many(100), "left_out": {}}
+
+
+def test_an_artefact_of_a_large_fleet_keeps_what_needs_attention() -> None:
+    made = report.artefact(many(10_000))
+    assert len(json.dumps(made)) <= report.ARTEFACT
+    assert made["finished"] is False and made["gate"]["open"] is False
+    assert {node["state"] for node in made["nodes"]} == {"stranded"} and len(made["nodes"]) == 1000
+    assert made["left_out"] == {"nodes": 9000, "gate.blocked": 4000}
+
+
+@given(st.integers(0, 200), st.integers(2_000, 20_000))
+def test_an_artefact_has_never_more_characters_than_it_may(number: int, limit: int) -> None:
+    made = report.artefact(many(number), limit)
+    assert len(json.dumps(made)) <= limit
+    assert len(made["nodes"]) + made["left_out"].get("nodes", 0) == number
+
+
+def test_a_slice_answers_for_its_own_nodes_alone() -> None:
+    seen = evidence(legacy("a", to_node="refused", beat=False), unreachable("b"))
+    assert {line.split(":")[0] for line in report.unfinished(plan.make(seen), seen, "reregister")} >= {"a", "b"}
+    sliced = replace(seen, settings=replace(seen.settings, share=frozenset({"a"})))
+    lines = report.unfinished(plan.make(sliced), sliced, "reregister")
+    assert [line for line in lines if line.startswith("b:")] == []
+    assert [line for line in lines if line.startswith("a:")]
+    # what asks for the whole fleet is not made smaller by it
+    assert [line for line in report.unfinished(plan.make(sliced), sliced, "close") if line.startswith("b:")]

@@ -45,7 +45,7 @@ def names(holders: t.Iterable[Holder]) -> list[str]:
 def test_what_is_written_is_read_again(
     kind: str, run_id: str, who: str, since: int, until: int, process: Process | None
 ) -> None:
-    text = run_lock.content(run_id, who, since, process).encode("utf-8", "surrogateescape")
+    text = run_lock.content(Holder("shared", "", run_id, NOW, who, since, process)).encode("utf-8", "surrogateescape")
     found = run_lock.parse(kind, run_lock.name(until, run_id), text, modified=0, expires_in=1)
     assert (found.kind, found.run_id, found.until, found.since) == (kind, run_id, until, since)
     assert found.process == process
@@ -175,7 +175,9 @@ def test_what_a_run_left_that_died_while_it_made_its_lock_exclusive() -> None:
 
 
 def test_a_refusal_names_the_first_run_and_the_way_out() -> None:
-    text = run_lock.content("17", "ca_rotate by root on control01", NOW - 60, PROCESS).encode()
+    text = run_lock.content(
+        Holder("shared", "", "17", NOW, "ca_rotate by root on control01", NOW - 60, PROCESS)
+    ).encode()
     first = parse(f"{NOW + 60}.17", text)
     assert run_lock.refusal([first], "cp1", "/var/lib/a b") == (
         "cp1: /var/lib/a b: another run holds the lock: ca_rotate by root on control01 (run 17, exclusive,"
@@ -194,3 +196,67 @@ def test_a_loss_says_who_has_it_now() -> None:
     assert "It is held by other of somebody (run other, exclusive, " in run_lock.loss(
         "me", "cp1: /x", [holder("other")]
     )
+
+
+COUNTS = st.builds(run_lock.Counts, TIMES, TIMES, TIMES, TIMES)
+
+
+def shared(run_id: str, counts: run_lock.Counts | None = None, *, ended: bool = False, until: int = NOW + 60) -> Holder:
+    return Holder(
+        "shared", run_lock.name(until, run_id), run_id, until, f"{run_id} of somebody", counts=counts, ended=ended
+    )
+
+
+@given(COUNTS | st.none(), st.booleans())
+def test_what_a_run_has_done_is_read_again(counts: run_lock.Counts | None, ended: bool) -> None:
+    entry = shared("x", counts, ended=ended)
+    found = run_lock.parse("shared", entry.name, run_lock.content(entry).encode(), modified=0, expires_in=1)
+    assert (found.counts, found.ended) == (counts, ended)
+
+
+@pytest.mark.parametrize(
+    "said", [None, [], {}, {"planned": 1}, {"planned": -1, "done": 0, "bad": 0, "rate": 0}, {"planned": True}]
+)
+def test_what_is_no_count_counts_nothing(said: t.Any) -> None:
+    assert run_lock.counts_of(said) is None
+
+
+def test_a_run_that_has_ended_holds_nothing_and_still_counts() -> None:
+    left = shared("left", run_lock.Counts(4, 1, 3, 9), ended=True)
+    live = shared("live", run_lock.Counts(5, 2, 1, 10))
+    for mine in ((), (shared("me"),)):
+        decision = run_lock.decide((left, live, *mine), "me", "shared", now=NOW)
+        assert (decision.blocking, decision.over) == ((), ())
+        assert run_lock.wave((left, live, *mine), "me", decision) == run_lock.Wave(1, run_lock.Counts(9, 3, 4, 10))
+    # while the run is in the wave itself, it counts with nobody else there
+    decision = run_lock.decide((left, shared("me")), "me", "shared", now=NOW)
+    assert run_lock.wave((left, shared("me")), "me", decision) == run_lock.Wave(0, run_lock.Counts(4, 1, 3, 0))
+
+
+def test_what_ended_runs_left_goes_with_the_last_of_the_wave() -> None:
+    left = shared("left", run_lock.Counts(4, 1, 3, 9), ended=True)
+    dead = shared("dead", run_lock.Counts(1, 1, 1, 1), until=NOW)
+    for others in ((left,), (left, dead)):
+        decision = run_lock.decide(others, "me", "shared", now=NOW)
+        assert set(decision.over) == set(others)
+        assert run_lock.wave(others, "me", decision) == run_lock.Wave()
+    # it does not keep a run from having the lock for itself
+    decision = run_lock.decide((left, shared("me")), "me", "exclusive", now=NOW)
+    assert (decision.blocking, decision.over) == ((), (left,))
+    # its process is not there any more, which means nothing
+    decision = run_lock.decide((left, shared("me")), "me", "shared", now=NOW, ended=[left.name])
+    assert decision.over == ()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(COUNTS | st.none(), st.booleans()), max_size=6))
+def test_every_run_of_a_wave_sees_the_same_sums(entries: list[tuple[run_lock.Counts | None, bool]]) -> None:
+    holders = [shared(f"r{number}", counts, ended=ended) for number, (counts, ended) in enumerate(entries)]
+    alive = [each for each in holders if not each.ended]
+    sums = set()
+    for each in alive:
+        seen = run_lock.wave(holders, each.run_id, run_lock.decide(holders, each.run_id, "shared", now=NOW))
+        own = each.counts or run_lock.Counts()
+        assert seen.runs == len(alive) - 1
+        sums.add((seen.counts.planned + own.planned, seen.counts.done + own.done, seen.counts.bad + own.bad))
+    assert len(sums) <= 1

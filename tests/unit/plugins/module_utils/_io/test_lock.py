@@ -88,3 +88,58 @@ def test_options_that_cannot_be(bad: dict[str, Any]) -> None:
 def test_who_is_what_the_option_says_or_the_controller() -> None:
     assert Turns([], [], who="a job").who() == "a job"
     assert Turns([], []).who() == controller.who()
+
+
+class Leaving(Turns):
+    """One that is let go of, and writes down what becomes of it."""
+
+    def __init__(self, looks: list[list[Holder]], **options: Any) -> None:
+        super().__init__(looks, [True], **options)
+        self.kind, self.done = "shared", ""
+
+    def _changed(self, found: lock.Found) -> bool:
+        self.done += f"{'ended' if self.ended else 'renewed'} "
+        return super()._changed(found)
+
+    def release(self) -> None:
+        self.done += "released "
+
+
+def sharing(run_id: str, counts: run_lock.Counts | None = None, *, ended: bool = False) -> Holder:
+    return Holder("shared", run_lock.name(NOW + 60, run_id), run_id, NOW + 60, run_id, counts=counts, ended=ended)
+
+
+ONE = run_lock.Counts(4, 3, 1, 9)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "done"),
+    [
+        # alone, or with nothing to tell: it goes
+        ([sharing("me", ONE)], [], "released "),
+        ([sharing("me", ONE), sharing("left", ONE, ended=True)], [], "released "),
+        ([sharing("me"), sharing("other", ONE)], [], "released "),
+        # others go on, and are to count it
+        ([sharing("me", ONE), sharing("other", ONE)], [sharing("other", ONE)], "ended "),
+        # both have left because of the other
+        ([sharing("me", ONE), sharing("other", ONE)], [sharing("other", ONE, ended=True)], "ended released "),
+    ],
+)
+def test_who_leaves_before_the_others_is_counted_on(before: list[Holder], after: list[Holder], done: str) -> None:
+    turns = Leaving([before, before, [*after, sharing("me", ONE, ended=True)]])
+    turns.leave(turns.look())
+    assert turns.done == done
+
+
+def test_with_the_last_of_a_wave_everything_goes() -> None:
+    before = [sharing("me", ONE), sharing("left", ONE, ended=True)]
+    turns = Turns([before, [*before, sharing("other")]], [])
+    assert turns.leaving(turns.look()) == before
+    assert turns.leaving(turns.look()) == before[:1]
+
+
+@pytest.mark.parametrize("said", [{"planned": 1}, {"planned": 1, "done": 1, "bad": -1, "rate": 0}, {"x": 1}])
+def test_counts_are_all_four_numbers_or_none(said: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"^counts is .*, expected planned, done, bad, rate, each a number from 0 on$"):
+        Turns([], [], counts=said)
+    assert Turns([], [], counts={}).counts is None
