@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from quazzar_lab import machines
 from quazzar_lab.hosts import HostLab
 
 ROOT = Path(__file__).resolve().parents[2]
-BUILD = ROOT / ".build"
+BUILD = Path(os.environ.get("QUAZZAR_BUILD") or ROOT / ".build").resolve()
 BUILDER = ROOT / "tests/lab/hosts/trees.py"
 
 

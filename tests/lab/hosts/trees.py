@@ -26,10 +26,20 @@ PACKAGES = {
     # Without a Python, as the nodes of a fleet are
     "base": (
         "bookworm",
-        "systemd systemd-sysv dbus openssh-server sudo openssl curl iproute2 procps".split(),
+        (
+            "systemd",
+            "systemd-sysv",
+            "dbus",
+            "openssh-server",
+            "sudo",
+            "openssl",
+            "curl",
+            "iproute2",
+            "procps",
+        ),
     ),
     # As in ../kubernetes/image.py: the oldest Debian whose packages are as new as test-requirements.txt asks
-    "runtime": ("trixie", "openssl python3-aiohttp python3-cryptography python3-openssl".split()),
+    "runtime": ("trixie", ("openssl", "python3-aiohttp", "python3-cryptography", "python3-openssl")),
 }
 MMDEBSTRAP = [
     "mmdebstrap",
@@ -46,14 +56,38 @@ RUNTIME = "opt/quazzar/runtime"
 WITHIN = ("lab", "opt/quazzar_lab", "var/lib/quazzar", "var/lib/quazzar-cc", "var/log/quazzar", "run/systemd")
 #: Units that want hardware, a console or other hosts' time
 MASKED = (
-    "console-getty.service getty.target getty@.service systemd-udevd.service systemd-udevd-control.socket "
-    "systemd-udevd-kernel.socket systemd-udev-trigger.service systemd-networkd.service systemd-logind.service "
-    "systemd-timesyncd.service systemd-resolved.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer "
-    "e2scrub_all.timer fstrim.timer systemd-tmpfiles-clean.timer ssh.socket dev-hugepages.mount dev-mqueue.mount "
-    "sys-fs-fuse-connections.mount sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount "
-    "systemd-binfmt.service systemd-modules-load.service systemd-sysctl.service systemd-remount-fs.service "
-    "proc-sys-fs-binfmt_misc.automount systemd-pcrphase.service systemd-pcrphase-sysinit.service"
-).split()
+    "console-getty.service",
+    "getty.target",
+    "getty@.service",
+    "systemd-udevd.service",
+    "systemd-udevd-control.socket",
+    "systemd-udevd-kernel.socket",
+    "systemd-udev-trigger.service",
+    "systemd-networkd.service",
+    "systemd-logind.service",
+    "systemd-timesyncd.service",
+    "systemd-resolved.service",
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "dpkg-db-backup.timer",
+    "e2scrub_all.timer",
+    "fstrim.timer",
+    "systemd-tmpfiles-clean.timer",
+    "ssh.socket",
+    "dev-hugepages.mount",
+    "dev-mqueue.mount",
+    "sys-fs-fuse-connections.mount",
+    "sys-kernel-config.mount",
+    "sys-kernel-debug.mount",
+    "sys-kernel-tracing.mount",
+    "systemd-binfmt.service",
+    "systemd-modules-load.service",
+    "systemd-sysctl.service",
+    "systemd-remount-fs.service",
+    "proc-sys-fs-binfmt_misc.automount",
+    "systemd-pcrphase.service",
+    "systemd-pcrphase-sysinit.service",
+)
 FILES = {
     "etc/ssh/sshd_config.d/lab.conf": (
         "UseDNS no\nMaxStartups 200:30:400\nMaxSessions 50\nPasswordAuthentication no\nPermitRootLogin no\n"
@@ -72,7 +106,9 @@ FILES = {
 
 
 def _digest() -> str:
-    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
+    """Over all that decides what is in the trees."""
+    parts = (sorted(PACKAGES.items()), MMDEBSTRAP, LOGIN, RUNTIME, WITHIN, MASKED, sorted(FILES.items()))
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def _base(tree: Path) -> None:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A lab on hosts of its own: each replica and each node is a machine with systemd, OpenSSH, sudo, and no Python.
 
-usage: python -m quazzar_lab.hosts COMMAND --dir DIRECTORY ...; --help says more. ``network`` and ``down`` are called from
-outside, everything else from where the hosts can be reached: `inside` prints the words to put before a command.
+usage: python -m quazzar_lab.hosts COMMAND --dir DIRECTORY ...; --help says more. ``network`` and ``down`` are called
+from outside, everything else from where the hosts can be reached: ``inside`` prints the words to put before a command.
 """
 
 from __future__ import annotations
@@ -256,12 +256,13 @@ def parser() -> argparse.ArgumentParser:
     add("clear", "end the lab and its hosts, keep the network")
     add("down", "end all of it; from outside")
     add("accident", "the CA is lost and made anew")
+    add("active", "print the SHA-256 of the active CA")
     add("remember", "print every CA so far, the oldest first, as JSON")
     links = add("links", "print which nodes have a link, as JSON")
     links.add_argument("--wait", choices=["up", "down"], help="until all nodes that are on have one, or none has")
     add("missed", "print the beats lost after a link was up").add_argument("--since", type=float, required=True)
     for name, text in (("off", "switch hosts off, as a power cut does"), ("on", "switch hosts on")):
-        add(name, text).add_argument("hosts", nargs="+", metavar="HOST")
+        add(f"power-{name}", text).add_argument("hosts", nargs="+", metavar="HOST")
     execute = add("exec", "run a command on a host as root, past its sshd")
     execute.add_argument("host")
     execute.add_argument("words", nargs=argparse.REMAINDER)
@@ -277,15 +278,16 @@ def _answer(made: HostLab, arguments: argparse.Namespace) -> Any:
         return made.links()
     calls = {
         "network": lambda: made.network(arguments.base.resolve(), arguments.runtime.resolve()),
-        "inside": lambda: made.machines.inside,
+        "inside": lambda: " ".join(made.machines.inside),
         "up": lambda: made.up(arguments.nodes, arguments.option, arguments.replicas)["inventory"],
         "clear": made.clear,
         "down": made.down,
         "accident": made.accident,
+        "active": made.active,
         "remember": made.remember,
         "missed": lambda: made.missed(arguments.since),
-        "off": lambda: made.machines.stop(*arguments.hosts),
-        "on": lambda: made.machines.start(*arguments.hosts),
+        "power-off": lambda: made.machines.stop(*arguments.hosts),
+        "power-on": lambda: made.machines.start(*arguments.hosts),
     }
     return calls[command]()
 
