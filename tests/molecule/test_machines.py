@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -21,14 +22,17 @@ def reaches(made: Any, address: str) -> bool:
     return address in done.stdout
 
 
-def traces(identity: str) -> dict[str, list[str]]:
-    """What this machine has of the hosts with this name: processes, mounts, cgroups, namespaces."""
+def traces(identity: str, directory: Path) -> dict[str, list[str]]:
+    """What this machine has of the hosts in a directory: processes, mounts, cgroups, namespaces."""
     base = machines._cgroups()
     assert base is not None
-    commands = {path: path.read_bytes().replace(b"\0", b" ").decode() for path in Path("/proc").glob("[0-9]*/cmdline")}
+    commands = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended
+            commands.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
     return {
-        "processes": [text for text in commands.values() if identity in text],
-        "mounts": [line for line in Path("/proc/mounts").read_text().splitlines() if identity in line],
+        "processes": [text for text in commands if str(directory) in text],
+        "mounts": [line for line in Path("/proc/mounts").read_text().splitlines() if str(directory) in line],
         "cgroups": [str(path) for path in base.glob(f"{identity}*")],
         "namespaces": [path.name for path in machines.NAMESPACES.glob(f"{identity}*")],
         "claims": [path.name for path in machines.SHARED.glob(f"{identity}*")],
@@ -42,7 +46,7 @@ def test_hosts_are_hosts_and_leave_nothing(host_lab: Callable[[], Any]) -> None:
         made.machines.add(name, address, {})
     made.machines.start("one", "two")
     identity = made.machines.facts["id"]
-    found = traces(identity)
+    found = traces(identity, made.dir)
     assert found["processes"] and found["cgroups"] and len(found["namespaces"]) == 3
     assert int(machines.INSTANCES.read_text()) >= machines.ENOUGH_INSTANCES
 
@@ -71,7 +75,7 @@ def test_hosts_are_hosts_and_leave_nothing(host_lab: Callable[[], Any]) -> None:
     assert made.machines.run_on("one", "ls", "/etc/mine", quiet=True) == ""
 
     made.down()
-    assert traces(identity) == {kind: [] for kind in found}
+    assert traces(identity, made.dir) == {kind: [] for kind in found}
     assert not (made.dir / "hosts").exists()
 
 

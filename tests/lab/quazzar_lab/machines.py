@@ -37,6 +37,8 @@ BOOT_SECONDS = 60.0
 END_SECONDS = 20.0
 POLL_SECONDS = 0.05
 GOOD_STATES = ("running", "degraded")
+# Kept until they end, so that a process that starts hosts and goes on reaps them.
+_STARTED: dict[str, subprocess.Popen[bytes]] = {}
 
 
 def missing() -> str:
@@ -198,7 +200,7 @@ class Machines:
             enter = 'echo $$ > "$1/cgroup.procs"; shift; exec "$@"'
             unshare = ["unshare", "-m", "-p", "-f", "-u", "-i", "-C", "--kill-child"]
             with open(self.home(name) / "boot.log", "ab") as log:
-                process = subprocess.Popen(
+                process = _STARTED[f"{self.dir}/{name}"] = subprocess.Popen(
                     [
                         *("sh", "-c", enter, "sh", str(group)),
                         *("nsenter", f"--net={NAMESPACES / self._network(name)}"),
@@ -256,6 +258,7 @@ class Machines:
         for name in names:
             run("ip", "-n", self.facts["id"], "link", "set", f"v-{name}", "down", quiet=True)
             _end(self._cgroup(name))
+            _reap()
             (self.home(name) / "unshare.json").unlink(missing_ok=True)
 
     def clear(self) -> None:
@@ -265,6 +268,7 @@ class Machines:
             _end(self._cgroup(name))
             run("ip", "-n", facts["id"], "link", "delete", f"v-{name}", quiet=True)
             run("ip", "netns", "delete", self._network(name), quiet=True)
+        _reap()
         shutil.rmtree(self.dir / "hosts", ignore_errors=True)
         (self.dir / "known_hosts").unlink(missing_ok=True)
         write_json(self.file, {**facts, "hosts": {}})
@@ -281,6 +285,13 @@ class Machines:
         run("ip", "netns", "delete", identity, quiet=True)
         _release(identity)
         self.file.unlink()
+
+
+def _reap() -> None:
+    """Forget those that have ended; only a child of ours is waited for."""
+    for name, process in list(_STARTED.items()):
+        if process.poll() is not None:
+            del _STARTED[name]
 
 
 def _end(group: Path) -> None:
