@@ -43,7 +43,7 @@ LOGIN = "deploy"
 #: Below the lab's directory; all replicas mount it, as a volume of a network
 VOLUME = "cp/volume"
 OPTIONS = (f"certs_dir={VOLUME}/certs", f"legacy_dir={VOLUME}/legacy")
-LINK_SECONDS = 60.0
+LINK_SECONDS = 120.0
 POLL_SECONDS = 0.1
 LINE_FORM = "-o cat --no-pager"
 
