@@ -12,7 +12,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-demo demo test test-nightly package lint sanity ansible-test unit lab trust integration ssh kubernetes \
-	docs fuzz matrix build release format changelog clean distclean
+	molecule docs fuzz matrix build release format changelog clean distclean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ demo: setup-demo  ## the main job on a lab of 24 nodes, from the accident to the
 test: setup  ## all checks; goes on after a failure and sums up at the end
 	@$(PY) $(TOOLS)/checks.py
 
-package lint sanity ansible-test unit lab trust integration ssh kubernetes docs fuzz: setup
+package lint sanity ansible-test unit lab trust integration ssh kubernetes molecule docs fuzz: setup
 	@$(PY) $(TOOLS)/checks.py $@ -- $(ARGS)
 
 package:  ## build, install and call everything by full name; galaxy-importer, ansible-builder introspect and create
@@ -44,6 +44,7 @@ trust:  ## every identity with every pin at every replica, by OpenSSL and Go, as
 integration:  ## playbooks of the installed collection against the lab
 ssh:  ## the same over real OpenSSH servers on loopback
 kubernetes:  ## the Control Panel in pods of the cluster that KUBECONFIG names, see tests/README.md
+molecule:  ## scenarios on real hosts with systemd, OpenSSH and sudo; needs root (ARGS="-k accident" for one of them)
 fuzz:  ## a million odd inputs for everything that reads (ARGS="--count 5000 --target bundle --seed x")
 docs:  ## antsibull-docs lint over plugins and roles, and the pages made of it
 

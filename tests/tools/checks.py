@@ -63,6 +63,7 @@ ALLOWED_IN_CI = (
 MINUTE = 60
 SCENARIOS = 3  # side by side; each of them keeps half a processor busy
 NO_TESTS_COLLECTED = 5
+TREES = ROOT / "tests" / "lab" / "hosts" / "trees.py"
 IMAGE, IMAGES = ROOT / "tests" / "lab" / "kubernetes" / "image.py", BUILD / "kubernetes"
 
 
@@ -369,7 +370,7 @@ def docs(section: Section) -> None:
 
 
 #: Some of their scenarios take ten times as long as others. These come first, see pytest_collection_modifyitems.
-LENGTHY = {"tests/integration", "tests/kubernetes"}
+LENGTHY = {"tests/integration", "tests/kubernetes", "tests/molecule"}
 
 
 def pytest_section(
@@ -459,6 +460,20 @@ def kubernetes(section: Section, extra: Sequence[str] = ()) -> None:
         pytest_section(section, ["tests/kubernetes"], "not nightly", extra, workers=3, within=within)
 
 
+def molecule(section: Section, extra: Sequence[str] = ()) -> None:
+    """Molecule's scenarios, two side by side, each on hosts of its own with systemd, OpenSSH and sudo."""
+    ask: list[Word] = [venv_python(), "-c", "from quazzar_lab import machines; print(machines.missing())"]
+    reason = run(ask, env=environment(PYTHONPATH=str(ROOT / "tests" / "lab")), quiet=True).stdout.strip()
+    if reason:
+        section.skip("molecule", reason)
+        return
+    installed = section.call("the installed collection", collection.install)
+    # Here, and not within a test: the first time it takes a minute or more, and only one can build.
+    built = section.tool("what hosts are made of", [venv_python(), TREES, BUILD / "hosts"], limit=20 * MINUTE)
+    if installed and built:
+        pytest_section(section, ["tests/molecule"], "not nightly", extra, workers=2)
+
+
 def fuzz(section: Section, extra: Sequence[str] = ()) -> None:
     """A million inputs that nobody has seen, for every reader of what comes from outside."""
     command: list[Word] = [venv_python(), ROOT / "tests" / "fuzz" / "run.py", *extra]
@@ -492,12 +507,13 @@ SECTIONS: dict[str, Callable[..., None]] = {
     "integration": integration,
     "ssh": ssh,
     "kubernetes": kubernetes,
+    "molecule": molecule,
 }
 # What runs beside the others, most of whose time is waiting: at first what needs the processor all the time and starts
 # no lab, then what waits even more than they do.
-BESIDE = ("lint", "docs", "sanity", "ansible-test", "unit", "kubernetes")
+BESIDE = ("lint", "docs", "sanity", "ansible-test", "unit", "kubernetes", "molecule")
 OTHERS: dict[str, Callable[..., None]] = {"fuzz": fuzz, "nightly": nightly}
-WITH_OPTIONS = ("unit", "lab", "trust", "integration", "ssh", "kubernetes", "fuzz", "nightly")
+WITH_OPTIONS = ("unit", "lab", "trust", "integration", "ssh", "kubernetes", "molecule", "fuzz", "nightly")
 
 
 def summary(sections: Sequence[Section], seconds: float) -> int:

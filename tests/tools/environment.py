@@ -34,10 +34,10 @@ PROGRAMS = {
     "busybox": ("busybox", "tests of the host scripts with BusyBox's shell"),
     "curl": ("curl", "tests of registration with curl"),
     "go": ("golang-go", "tests against a Go TLS server and client"),
-    "mmdebstrap": ("mmdebstrap", "tests on Kubernetes"),
-    "ip": ("iproute2", "tests of a controller that reaches nothing of Kubernetes but its API server"),
+    "mmdebstrap": ("mmdebstrap", "tests on Kubernetes and on real hosts"),
+    "ip": ("iproute2", "tests on real hosts, and of a controller that reaches of Kubernetes its API server alone"),
 }
-# Of no use without a cluster
+# Of no use without a cluster, but to root, who can have real hosts
 NEEDED_FOR_KUBERNETES = ("mmdebstrap", "ip")
 NEEDED_FOR_DEMO = ("openssl",)
 
@@ -131,7 +131,7 @@ def main() -> int:
             raise ToolError(
                 f"This needs Python {OLDEST[0]}.{OLDEST[1]} or newer, found {found}: make PYTHON=python3.12"
             )
-        spared = () if os.environ.get("KUBECONFIG") else NEEDED_FOR_KUBERNETES
+        spared = () if os.environ.get("KUBECONFIG") or os.geteuid() == 0 else NEEDED_FOR_KUBERNETES
         wanted = tuple(name for name in PROGRAMS if name not in spared)
         system_packages(NEEDED_FOR_DEMO if options.purpose == "demo" else wanted)
         virtual_environment(ROOT / ("dev-requirements.txt" if options.dev else "test-requirements.txt"))

@@ -207,7 +207,7 @@ async def serve(layout: Layout, block: str, balancer: Balancer) -> None:
 
 
 async def _balance(layout: Layout, block: str, replicas: int) -> None:
-    balancer = Balancer(layout, block)
+    balancer = Balancer(layout, block, loopback=block.startswith("127."))
     balancer.follow(replica_address(block, number) for number in range(1, replicas + 1))
     await serve(layout, block, balancer)
 

@@ -4,7 +4,8 @@
 """One replica of the Control Panel, a process of its own, configured by environment and files only.
 
 ``CC_TRUST_ADDITIONAL_CA_CERTS`` and ``CC_ALLOW_AUTO_CA_GEN`` are the product's; ``CC_LAB_*`` say where the lab is.
-Three of these are for a replica in a container: ``CC_LAB_LISTEN`` (the address to listen on when it is not the
+``NOTIFY_SOCKET`` is systemd's: a unit of the type notify is started when the replica serves. Three of
+these are for a replica in a container: ``CC_LAB_LISTEN`` (the address to listen on when it is not the
 replica's own), ``CC_LAB_STDOUT`` (not empty: log there too) and ``CC_LAB_IDENTITY`` (stands for the name, which is new
 with each pod, where something is kept from one boot to the next: the server certificate above all).
 """
@@ -18,6 +19,7 @@ import ipaddress
 import json
 import os
 import signal
+import socket
 import ssl
 import sys
 import time
@@ -304,6 +306,7 @@ async def _serve(replica: Replica) -> None:
     await web.TCPSite(health, replica.listen, HEALTH_PORT).start()
     watch = asyncio.ensure_future(stalls.watch(replica.layout, replica.name))
     replica.ready = True
+    _notify("READY=1")
     replica.log.info("ready", mtls=f"{replica.address}:{MTLS_PORT}", api=f"{replica.address}:{API_PORT}")
     while not stop.is_set():
         with contextlib.suppress(asyncio.TimeoutError):
@@ -324,6 +327,14 @@ async def _serve(replica: Replica) -> None:
     await runner.cleanup()
     await health.cleanup()
     replica.log.info("stopped")
+
+
+def _notify(text: str) -> None:
+    """Tell systemd, when it is what has started us."""
+    if path := os.environ.get("NOTIFY_SOCKET"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifier:
+            notifier.connect(path)
+            notifier.send(text.encode())
 
 
 def _health(replica: Replica) -> web.Application:

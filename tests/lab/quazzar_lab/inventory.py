@@ -163,5 +163,10 @@ def write(layout: Layout, options: Options, lab: dict[str, Any]) -> None:
             },
         }
     }
+    write_tree(layout, tree)
+
+
+def write_tree(layout: Layout, tree: dict[str, Any]) -> None:
+    """Write this as inventory.yml, for its owner alone."""
     text = "---\n# Written by the lab; addresses, paths and credentials are this lab's own.\n" + _yaml(tree)
     write_atomic(layout.inventory, text, 0o600)

@@ -65,11 +65,12 @@ class Node:
         self.options = options
         self.faults = faults
         self.cp = (balancer_address(block), MTLS_PORT)
-        self.root = layout.nodes / spec.name
+        # On a host of its own a node has the root directory for itself.
+        self.root = Path(os.environ.get("CC_LAB_NODE_ROOT") or layout.nodes / spec.name)
         self.ca_path, self.cert_path, self.key_path = (
             self.root / self.option(f"node_{part}_path") for part in ("ca", "cert", "key")
         )
-        self.log = Log(self.root / self.option("node_log_path"))
+        self.log = Log(self.root / self.option("node_log_path"), stdout=bool(os.environ.get("CC_LAB_STDOUT")))
         self.beats = BeatLog()
         self.instance_id = ""
         self.needs_registration = False

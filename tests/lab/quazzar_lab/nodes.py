@@ -1,7 +1,10 @@
 # Copyright (c) 2026, Quazzar CA Rotation contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The process that holds every OS node: agents, OS APIs, sshds, and a control port for the lab's command line."""
+"""The process that holds every OS node: agents, OS APIs, sshds, and a control port for the lab's command line.
+
+With ``CC_LAB_NODE`` it holds that one node, on a host of the node's own, and has its control port there.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +36,10 @@ FIRST_TRIES = 100
 
 
 class Fleet:
-    """All nodes of a lab."""
+    """All nodes of a lab. ``alone``: there is one, and every address of this host is its own."""
 
-    def __init__(self, layout: Layout, settings: dict[str, Any]) -> None:
+    def __init__(self, layout: Layout, settings: dict[str, Any], *, alone: bool = False) -> None:
+        self._alone = alone
         self.layout = layout
         self.settings = settings
         self.options = Options(layout.options)
@@ -46,12 +50,16 @@ class Fleet:
         self._sshd: dict[str, asyncio.subprocess.Process] = {}
         self._gate = asyncio.Semaphore(REGISTER_AT_ONCE)
         self.mark = time.time()
-        api = OsApi(layout, self.options, self.faults, settings["os_users"], self._by_address.get)
+        api = OsApi(layout, self.options, self.faults, settings["os_users"], self._find)
         self._runner = web.AppRunner(api.application(), access_log=None, shutdown_timeout=0.5)
         self._context: ssl.SSLContext | None = None
         if self.options.get("os_https"):
             self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             self._context.load_cert_chain(layout.cp / "api/os.crt", layout.cp / "api/os.key")
+
+    def _find(self, address: str) -> Node | None:
+        """The node that is called at this address."""
+        return next(iter(self.nodes.values()), None) if self._alone else self._by_address.get(address)
 
     async def start(self) -> None:
         await self._runner.setup()
@@ -83,7 +91,8 @@ class Fleet:
                 await asyncio.sleep(0.1)
 
     async def _open(self, node: Node) -> None:
-        site = web.TCPSite(self._runner, node.spec.address, NODE_PORT, ssl_context=self._context)
+        address = None if self._alone else node.spec.address
+        site = web.TCPSite(self._runner, address, NODE_PORT, ssl_context=self._context)
         await site.start()
         self._sites[node.name] = site
         if self.settings.get("ssh"):
@@ -189,11 +198,15 @@ async def _serve(layout: Layout) -> None:
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     settings = read_json(layout.nodes_file)
-    fleet = Fleet(layout, settings)
+    address, only = control_address(settings["block"]), os.environ.get("CC_LAB_NODE")
+    if only:
+        settings["nodes"] = [item for item in settings["nodes"] if item["name"] == only]
+        address = settings["nodes"][0]["address"]
+    fleet = Fleet(layout, settings, alone=bool(only))
     runner = web.AppRunner(control(fleet, settings["control_token"]), access_log=None, shutdown_timeout=0.5)
     await runner.setup()
-    await web.TCPSite(runner, control_address(settings["block"]), CONTROL_PORT).start()
-    watch = asyncio.ensure_future(stalls.watch(layout, "nodes"))
+    await web.TCPSite(runner, address, CONTROL_PORT).start()
+    watch = asyncio.ensure_future(stalls.watch(layout, only or "nodes"))
     await fleet.start()
     while not stop.is_set() and layout.run.is_dir():
         with contextlib.suppress(asyncio.TimeoutError):

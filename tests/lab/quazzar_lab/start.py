@@ -54,6 +54,22 @@ class ControlPanel(Protocol):
         """Start it and what stands before it. All files are there; it returns when the CP serves."""
 
 
+class Hosts(Protocol):
+    """Hosts of their own, on which the replicas and the nodes run as units."""
+
+    #: what lab.json says about them: the directory
+    facts: dict[str, str]
+
+    def bring_up(self, layout: Layout, lab: dict[str, Any]) -> None:
+        """Start them all. All files are there."""
+
+    def statuses(self, lab: dict[str, Any]) -> list[dict[str, Any]]:
+        """What the nodes say of themselves, as the process of all nodes would; one that does not answer is left out."""
+
+    def write_inventory(self, layout: Layout, options: Options, lab: dict[str, Any]) -> None:
+        """The inventory that such a fleet has."""
+
+
 def _free(address: str, port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -165,16 +181,21 @@ def start(
     ssh_login: str,
     timeout: float,
     elsewhere: ControlPanel | None = None,
+    hosts: Hosts | None = None,
 ) -> dict[str, Any]:
-    """Start everything; returns when every node has had a delivered heartbeat. ``elsewhere``: in place of replicas."""
+    """Start everything; returns when every node has had a delivered heartbeat.
+
+    ``elsewhere``: in place of replicas. ``hosts``: in place of processes on this machine; the block is then theirs.
+    """
     layout = layout_of(directory)
-    block = _choose_block(block)
+    block = block if hosts else _choose_block(block)
     _fresh(layout)
     write_json(layout.options, values)
     write_json(layout.faults, [])
     options = options_of(layout)
     lab = _describe(layout, options, block, replicas, nodes, values)
     lab |= {"ssh": with_ssh, "ssh_login": ssh_login, "kubernetes": elsewhere.facts if elsewhere else None}
+    lab |= {"hosts": hosts.facts} if hosts else {}
     _api_certificates(layout, options, block, nodes)
     _environment(layout, options, names_of(lab), with_files=elsewhere is None)
     write_atomic(layout.data / "jwt.key", secrets.token_hex(32) + "\n", 0o600)
@@ -201,7 +222,7 @@ def start(
     )
     write_atomic(layout.secrets, "\n".join([*lab["secrets"], *(pair[1] for pair in tokens.values())]) + "\n", 0o600)
     try:
-        _bring_up(layout, options, lab, timeout, elsewhere)
+        _bring_up(layout, options, lab, timeout, elsewhere, hosts)
     except BaseException:
         processes.stop(layout, *processes.known(layout), gracefully=False)
         raise
@@ -209,7 +230,7 @@ def start(
         store.revoke_token(number)
     store.close()
     remember_ca(layout, options, lab)
-    inventory.write(layout, options, lab)
+    (hosts.write_inventory if hosts else inventory.write)(layout, options, lab)
     return lab
 
 
@@ -274,24 +295,32 @@ def spec_of(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _bring_up(
-    layout: Layout, options: Options, lab: dict[str, Any], timeout: float, elsewhere: ControlPanel | None
+    layout: Layout,
+    options: Options,
+    lab: dict[str, Any],
+    timeout: float,
+    elsewhere: ControlPanel | None,
+    hosts: Hosts | None,
 ) -> None:
     block = lab["block"]
-    names = [] if elsewhere else names_of(lab)
+    names = [] if elsewhere or hosts else names_of(lab)
     if elsewhere:
         elsewhere.bring_up(layout, lab)
     for name in names:
         processes.start_replica(layout, options, block, name)
-    if names:
+    if not elsewhere:
         balanced = {"CC_LAB_BLOCK": block, "CC_LAB_REPLICAS": str(lab["replicas"])}
         processes.spawn(layout, "balancer", "balancer", balanced)
-    processes.spawn(layout, "nodes", "nodes", {})
+    if hosts:
+        hosts.bring_up(layout, lab)
+    else:
+        processes.spawn(layout, "nodes", "nodes", {})
     for name in names:
         processes.wait_replica(layout, block, name)
 
     def all_up() -> bool:
         try:
-            nodes = control(lab, "GET", "/status")["nodes"]
+            nodes = hosts.statuses(lab) if hosts else control(lab, "GET", "/status")["nodes"]
         except LabError:
             return False
         return len(nodes) == len(lab["nodes"]) and all(node["delivered"] for node in nodes)
@@ -300,6 +329,6 @@ def _bring_up(
         "the first heartbeat of every node",
         all_up,
         timeout,
-        layout.logs / "nodes.stderr",
-        lambda: processes.pid_of(layout, "nodes") is not None,
+        layout.logs / ("balancer.stderr" if hosts else "nodes.stderr"),
+        lambda: processes.pid_of(layout, "balancer" if hosts else "nodes") is not None,
     )
