@@ -382,6 +382,7 @@ def pytest_section(
     workers: int = 0,
     limit: float = 60 * MINUTE,
     within: Sequence[str] = (),
+    venv: Path = VENV,
 ) -> None:
     """Tests by pytest, in one process or by so many workers. `within`: what is to run pytest in some other place."""
     there = [path for path in paths if any((ROOT / path).rglob("test_*.py"))]
@@ -395,7 +396,7 @@ def pytest_section(
     report.unlink(missing_ok=True)
     command: list[Word] = [
         *within,
-        venv_python(),
+        venv_python(venv),
         "-m",
         "pytest",
         "-q",
@@ -408,7 +409,8 @@ def pytest_section(
     if workers:
         order = ["load", "--maxschedchunk", "1"] if {*paths} & LENGTHY else ["worksteal"]
         command += ["-n", str(workers), "--dist", *order]
-    env = environment(PYTHONPATH=str(home), ANSIBLE_COLLECTIONS_PATH=str(home), QUAZZAR_COLLECTIONS=str(INSTALLED))
+    found_in = {"PYTHONPATH": str(home), "ANSIBLE_COLLECTIONS_PATH": str(home), "QUAZZAR_COLLECTIONS": str(INSTALLED)}
+    env = environment(venv, **found_in)
     status, _output = execute(section, "pytest", [*command, *there, *extra], env=env, live=True, limit=limit)
     counted = take_junit(section, report)
     if status == NO_TESTS_COLLECTED:
@@ -460,9 +462,9 @@ def kubernetes(section: Section, extra: Sequence[str] = ()) -> None:
         pytest_section(section, ["tests/kubernetes"], "not nightly", extra, workers=3, within=within)
 
 
-def molecule(section: Section, extra: Sequence[str] = ()) -> None:
+def molecule(section: Section, extra: Sequence[str] = (), venv: Path = VENV) -> None:
     """Molecule's scenarios, two side by side, each on hosts of its own with systemd, OpenSSH and sudo."""
-    ask: list[Word] = [venv_python(), "-c", "from quazzar_lab import machines; print(machines.missing())"]
+    ask: list[Word] = [venv_python(venv), "-c", "from quazzar_lab import machines; print(machines.missing())"]
     reason = run(ask, env=environment(PYTHONPATH=str(ROOT / "tests" / "lab")), quiet=True).stdout.strip()
     if reason:
         section.skip("molecule", reason)
@@ -471,7 +473,7 @@ def molecule(section: Section, extra: Sequence[str] = ()) -> None:
     # Here, and not within a test: the first time it takes a minute or more, and only one can build.
     built = section.tool("what hosts are made of", [venv_python(), TREES, BUILD / "hosts"], limit=20 * MINUTE)
     if installed and built:
-        pytest_section(section, ["tests/molecule"], "not nightly", extra, workers=2)
+        pytest_section(section, ["tests/molecule"], "not nightly", extra, workers=2, venv=venv)
 
 
 def fuzz(section: Section, extra: Sequence[str] = ()) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from common import BUILD, ROOT, find_python
+from common import BUILD, ROOT, find_python, venv_python
 from environment import virtual_environment
 
 # The oldest that is supported, what Red Hat certifies on, what is current; each with a Python that it runs on
@@ -27,3 +27,10 @@ def venv(core: str, python: str) -> Path | None:
     folder = BUILD / "matrix" / f"{core}-py{python}"
     virtual_environment(ROOT / "test-requirements.txt", folder, str(interpreter), f"ansible-core=={core}.*")
     return folder
+
+
+def add_molecule(folder: Path, core: str) -> None:
+    """Bring Molecule into the virtual environment with this ansible-core, which stays."""
+    virtual_environment(
+        ROOT / "tests/molecule/requirements.txt", folder, str(venv_python(folder)), f"ansible-core=={core}.*"
+    )

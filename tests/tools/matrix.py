@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import checks
@@ -32,7 +31,8 @@ def combination(section: checks.Section, core: str, python: str) -> None:
     checks.target_tests(section, venv)
     _unit(section, venv)
     if (core, python) in cores.NEWEST_TWO:
-        _molecule(section, venv)
+        cores.add_molecule(venv, core)
+        checks.molecule(section, venv=venv)
 
 
 def _unit(section: checks.Section, venv: Path) -> None:
@@ -48,14 +48,6 @@ def _unit(section: checks.Section, venv: Path) -> None:
     before = len(section.failed)
     if (not checks.take_junit(section, report) or status) and len(section.failed) == before:
         section.fail("pytest", f"exit status {status}")
-
-
-def _molecule(section: checks.Section, venv: Path) -> None:
-    scenarios: Callable[[checks.Section, Path], None] | None = getattr(checks, "molecule", None)
-    if scenarios is None:
-        section.skip("molecule", "this checkout has no section molecule")
-    else:
-        scenarios(section, venv)
 
 
 def main() -> int:
