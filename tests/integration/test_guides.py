@@ -24,7 +24,7 @@ from quazzar_lab import lab
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 600.0
+SECONDS = 900.0
 #: What a lab on one machine needs beside what the guides' inventories say: what has a default that it cannot have.
 LAB_ONLY = {
     "ansible_connection", "ansible_python_interpreter", "quazzar_cp_api_ca", "quazzar_cp_become",
@@ -176,7 +176,7 @@ def test_the_rehearsal_in_the_lab(tmp_path, ansible_environment):
     try:
         done = subprocess.run(
             ["bash", "-eu", "-c", typed.replace("make setup-demo", "true", 1)], env=environment, cwd=ROOT,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SECONDS,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=2 * SECONDS,
             check=False,
         )  # fmt: skip
     finally:
