@@ -16,7 +16,9 @@ import pytest
 import yaml
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tools"))
+checks = importlib.import_module("checks")
 common = importlib.import_module("common")
+cores = importlib.import_module("cores")
 publishing = importlib.import_module("publishing")
 release = importlib.import_module("release")
 
@@ -219,3 +221,29 @@ def test_a_definition_without_the_collection_is_refused(tmp_path):
     path.write_text(yaml.safe_dump(image), encoding="utf-8")
     with pytest.raises(common.ToolError, match=r"_build/requirements.yml: quazzar\.ca_rotation"):
         publishing.context(path, tmp_path / "context")
+
+
+def test_an_interpreter_that_is_missing_is_skipped_by_name_and_the_checks_go_on(monkeypatch, tmp_path):
+    there = tmp_path / "2.21-py3.13"
+    monkeypatch.setattr(cores, "venv", lambda _core, python: there if python == "3.13" else None)
+    section = checks.Section("sanity")
+    assert checks.ends(section) == [common.VENV, there]
+    assert section.skipped == ["ansible-core 2.16: there is no Python 3.10 on this machine"]
+    monkeypatch.undo()
+    monkeypatch.setattr(cores, "find_python", lambda _version: None)
+    section = checks.Section("sanity")
+    assert checks.ends(section) == [common.VENV]
+    assert len(section.skipped) == 2
+
+
+def test_a_target_that_was_not_run_is_a_failure(monkeypatch, tmp_path):
+    monkeypatch.setattr(checks, "TREE", tmp_path)
+    answer = (0, "Running ca_info integration test role\nRunning run_lock integration test role\n")
+    monkeypatch.setattr(checks, "execute", lambda *_words, **_how: answer)
+    monkeypatch.setattr(checks.collection, "copy", lambda: None)
+    monkeypatch.setattr(checks.ansibletest, "command", lambda *_words: ([], {}))
+    monkeypatch.setattr(checks.ansibletest, "targets", lambda: ["ca_info", "run_lock", "trust_file"])
+    section = checks.Section("ansible-test")
+    checks.target_tests(section, Path("2.21-py3.13"))
+    assert section.passed == 2
+    assert section.failed == ["ansible-test integration, 2.21-py3.13: trust_file: was not run"]
