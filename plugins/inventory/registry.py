@@ -173,22 +173,15 @@ class InventoryModule(BaseInventoryPlugin, Constructable):
         expression = self.get_option("hostname")
         if not expression:
             return _plain(variables["quazzar_instance_name"])
+        where, which = f"{path}: hostname ({expression})", f"the instance {variables['quazzar_instance_id']}"
         try:
             host = self._compose(expression, variables)
         except Exception as exc:
-            raise AnsibleParserError(
-                f"{path}: hostname ({expression}) does not work for the instance "
-                f"{variables['quazzar_instance_id']}: {exc}"
-            ) from None
+            raise AnsibleParserError(f"{where} does not work for {which}: {exc}") from None
         if not isinstance(host, str) or not host.strip():
-            raise AnsibleParserError(
-                f"{path}: hostname ({expression}) gives no name for the instance {variables['quazzar_instance_id']}"
-            )
+            raise AnsibleParserError(f"{where} gives no name for {which}")
         if any(mark in host for mark in _TEMPLATE_MARKS):
-            raise AnsibleParserError(
-                f"{path}: hostname ({expression}) makes a template out of the instance "
-                f"{variables['quazzar_instance_id']}; refused"
-            )
+            raise AnsibleParserError(f"{where} makes a template out of {which}; refused")
         return _plain(host.strip())
 
     def _join(self, group: str, host: str) -> None:

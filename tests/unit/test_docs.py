@@ -247,7 +247,7 @@ def test_an_inventory_is_accepted_by_the_collection(name, tmp_path):
 # --- commands --------------------------------------------------------------------------------------------------------
 
 PROGRAMS = {
-    "ansible", "ansible-doc", "ansible-galaxy", "ansible-playbook", "ansible-vault", "argocd", "curl", "docker", "flux",
+    "ansible", "ansible-builder", "ansible-doc", "ansible-galaxy", "ansible-playbook", "ansible-vault", "argocd", "curl", "docker", "flux",
     "git", "journalctl", "kubectl", "ls", "make", "openssl", "pip", "python", "rm", "ssh", "systemctl", "touch",
     ".venv/bin/python",
 }  # fmt: skip
@@ -289,6 +289,7 @@ NOT_RUN = {
     "git clone URL": "the project's own address; everything after it is run in a copy of the checkout",
     f"ansible-galaxy collection install {COLLECTION}": "not published from here; `make package` installs the archive",
     "ansible-galaxy collection install 'kubernetes.core": "needs Galaxy; test_what_is_to_be_installed holds the bound",
+    "ansible-builder build": "needs a container engine; section package has ansible-builder make the context",
     "pip install": "needs an index; test_what_is_to_be_installed holds the bounds",
     "systemctl ": "needs systemd; what restarts a replica is run by tests/integration/test_guides.py with a stand-in",
     "journalctl ": "needs systemd; what prints the log is run by tests/integration/test_guides.py with a stand-in",
