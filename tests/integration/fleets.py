@@ -411,5 +411,7 @@ def open_home() -> Iterator[Path]:
     """A directory with a short path, which any user may enter."""
     home = Path(tempfile.mkdtemp(prefix="qz-", dir="/tmp"))
     home.chmod(0o711)
-    yield home
-    shutil.rmtree(home, ignore_errors=True)
+    try:
+        yield home
+    finally:
+        shutil.rmtree(home, ignore_errors=True)

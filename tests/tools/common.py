@@ -32,7 +32,7 @@ REPORTS = BUILD / "reports"
 VENV = Path(os.environ.get("QUAZZAR_VENV") or ROOT / ".venv").absolute()
 
 # From the oldest that the files in plugins/ must import on to the newest that an ansible-core of the matrix runs on
-PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13")
+PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 
 
 # The checkout may belong to somebody else, in a container for example; we only ask what is in it.

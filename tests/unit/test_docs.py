@@ -247,9 +247,9 @@ def test_an_inventory_is_accepted_by_the_collection(name, tmp_path):
 # --- commands --------------------------------------------------------------------------------------------------------
 
 PROGRAMS = {
-    "ansible", "ansible-builder", "ansible-doc", "ansible-galaxy", "ansible-playbook", "ansible-vault", "argocd", "curl", "docker", "flux",
-    "git", "journalctl", "kubectl", "ls", "make", "openssl", "pip", "python", "rm", "ssh", "systemctl", "touch",
-    ".venv/bin/python",
+    "ansible", "ansible-builder", "ansible-doc", "ansible-galaxy", "ansible-playbook", "ansible-vault", "argocd",
+    "curl", "docker", "flux", "git", "journalctl", "kubectl", "ls", "make", "openssl", "pip", "python", "rm", "ssh",
+    "systemctl", "touch", ".venv/bin/python",
 }  # fmt: skip
 
 REHEARSAL = "tests/integration/test_guides.py::test_a_rehearsal"

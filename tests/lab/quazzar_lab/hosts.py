@@ -237,7 +237,8 @@ class HostLab:
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="python -m quazzar_lab.hosts", description=(__doc__ or "").split("\n\n")[0])
+    about = (__doc__ or "").partition("\n\n")[0]
+    top = argparse.ArgumentParser(prog="python -m quazzar_lab.hosts", description=about)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, text: str) -> argparse.ArgumentParser:
