@@ -438,7 +438,8 @@ def trust(section: Section, extra: Sequence[str] = ()) -> None:
 def integration(section: Section, extra: Sequence[str] = ()) -> None:
     """The installed collection, run by ansible-playbook against the lab."""
     if section.call("the installed collection", collection.install) is not None:
-        pytest_section(section, ["tests/integration"], "not nightly and not ssh", extra, workers=SCENARIOS)
+        marks = "not nightly and not ssh"
+        pytest_section(section, ["tests/integration"], marks, extra, workers=SCENARIOS, limit=75 * MINUTE)
 
 
 def ssh(section: Section, extra: Sequence[str] = ()) -> None:
