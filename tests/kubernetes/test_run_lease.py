@@ -487,6 +487,7 @@ PLAY = """
     quazzar_cp_hosts: [panel]
     quazzar_lock_expires_in: 600
     controlplane_lock_kind: exclusive
+    controlplane_counts: {planned: 3, done: 1, bad: 0, rate: 6}
   tasks:
     - ansible.builtin.set_fact:
         __fleet_evidence_run: {id: run-17}
