@@ -99,16 +99,16 @@ def the_old_one(made) -> dict[str, object]:
 SCENARIOS = [
     Scenario("ca_rotate", accident, window_is_shut),
     Scenario("ca_revoke", window, window_is_shut, world="W4", extra=the_old_one, keeps_links=False),
-    Scenario("nodes_rescue", accident, all_current, replicas=1),
     Scenario("ca_replace", lambda _made: None, replaced, extra=the_active_one, planned=True),
     Scenario("rotation_rollback", half_active, back, planned=True),
     Scenario("ca_backup", with_a_vault, backed_up, nodes=1, extra=somewhere, same=backups_are_whole, planned=True),
 ]
 AT_NIGHT = [
-    # The main job, which is died in by day, is these three.
+    # The main job, which is died in by day, is the first three; a rescue is the second one over other connections.
     Scenario("grace_open", accident, window_is_open, world="W4"),
     Scenario("nodes_reregister", window, all_current, world="W4"),
     Scenario("grace_close", moved, window_is_shut, world="W4"),
+    Scenario("nodes_rescue", accident, all_current, replicas=1),
     Scenario(
         "ca_revoke", lambda _made: None, replaced, extra=the_old_one, keeps_links=False, called="ca_revoke, active CA"
     ),
@@ -129,7 +129,7 @@ CHOSEN = {"ca_rotate": list, "ca_replace": of_its_own}
 
 @BY_NAME
 def test_killed_between_tasks(fleet, scenario):
-    """The main job, which is the three steps too, in every world; of the others every act."""
+    """The main job, which is the three steps and a rescue too, in every world; of the others every act."""
     at_each_world(fleet, scenario, chosen=CHOSEN.get(scenario.playbook, acts), how="between tasks")
 
 
