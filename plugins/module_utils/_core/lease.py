@@ -17,7 +17,6 @@ a renewTime has six digits behind its seconds, and the official Python client le
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shlex
 from collections.abc import Iterable, Mapping
@@ -121,11 +120,7 @@ def _kubectl(verb: str, lease: Json, *words: str) -> str:
 
 
 def with_run(before: Iterable[Holder], decision: Decision, run: Holder) -> tuple[Holder, ...]:
-    """Who holds the lock when the run has taken or renewed it. What it said of itself when it took it stays."""
-    mine = decision.mine
-    if mine:
-        counts = run.counts or mine.counts
-        run = dataclasses.replace(mine, kind=run.kind, name=run.name, until=run.until, counts=counts, ended=run.ended)
+    """Who holds the lock when the run has taken or renewed it."""
     return (*without_run((each for each in before if each not in decision.over), run.run_id), run)
 
 

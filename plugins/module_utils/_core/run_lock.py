@@ -198,6 +198,15 @@ def counts_of(value: t.Any) -> Counts | None:
     return Counts(*known) if len(known) == len(numbers) else None
 
 
+def renewed(mine: Holder | None, run: Holder) -> Holder:
+    """The next entry of a run whose entry is ``mine`` now (None: it takes the lock). What it said of itself when it
+    took the lock stays, and so do its counts until it says others."""
+    if mine is None:
+        return run
+    counts = run.counts or mine.counts
+    return dataclasses.replace(mine, kind=run.kind, name=run.name, until=run.until, counts=counts, ended=run.ended)
+
+
 def wave(holders: t.Iterable[Holder], run_id: str, decision: Decision) -> Wave:
     """What the others do or have done that share the lock with this run. Who has died does not count any more: the run
     that is started in its place tries the same nodes."""

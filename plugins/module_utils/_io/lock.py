@@ -103,19 +103,20 @@ class Lock(abc.ABC, t.Generic[F]):
         return run_lock.checked_end(found.now, self._expires_in)
 
     def entry(self, found: F) -> Holder:
-        """What is written for this run. What it said of itself when it took the lock stays."""
-        until, mine = self.until(found), found.decision.mine
-        return Holder(
+        """What is written for this run."""
+        until = self.until(found)
+        run = Holder(
             kind=self.kind,
             name=run_lock.name(until, self.run_id),
             run_id=self.run_id,
             until=until,
-            who=mine.who if mine else run_lock.who_of(self.who()),
-            since=mine.since if mine else found.now,
-            process=mine.process if mine else controller.process(),
-            counts=self.counts or (mine.counts if mine else None),
+            who=run_lock.who_of(self.who()),
+            since=found.now,
+            process=controller.process(),
+            counts=self.counts,
             ended=self.ended,
         )
+        return run_lock.renewed(found.decision.mine, run)
 
     def leaving(self, found: F) -> list[Holder]:
         """Whose entries go when this run lets go: its own, and with the last of a wave those that had ended before."""

@@ -210,11 +210,11 @@ def test_a_run_keeps_what_it_said_of_itself() -> None:
     before = (over, mine, other)
     decision = run_lock.decide(before, "me", "shared", now=NOW)
     run = Holder("exclusive", run_lock.name(NOW + 500, "me"), "me", NOW + 500, "somebody new", NOW)
-    assert lease.with_run(before, decision, run) == (
+    assert lease.with_run(before, decision, run_lock.renewed(decision.mine, run)) == (
         other,
         Holder("exclusive", f"{NOW + 500}.me", "me", NOW + 500, "me of somebody", NOW - 100),
     )
-    assert lease.with_run((), run_lock.decide((), "me", "shared", now=NOW), run) == (run,)
+    assert lease.with_run((), run_lock.decide((), "me", "shared", now=NOW), run_lock.renewed(None, run)) == (run,)
     assert lease.without_run(before, "me") == (over, other)
 
 
@@ -226,9 +226,9 @@ def test_what_a_run_has_done_is_in_its_entry_until_it_says_something_else() -> N
     mine = holder("me", "shared", since=NOW - 100)
     decision = run_lock.decide((mine,), "me", "shared", now=NOW)
     first = Holder("shared", mine.name, "me", mine.until, "", counts=run_lock.Counts(4, 3, 1, 9))
-    (kept,) = lease.with_run((mine,), decision, first)
+    (kept,) = lease.with_run((mine,), decision, run_lock.renewed(mine, first))
     assert lease.decoded(lease.encoded([kept])) == (kept,) and kept.counts == run_lock.Counts(4, 3, 1, 9)
     decision = run_lock.decide((kept,), "me", "shared", now=NOW)
     ended = Holder("shared", mine.name, "me", mine.until, "", ended=True)
-    (left,) = lease.with_run((kept,), decision, ended)
+    (left,) = lease.with_run((kept,), decision, run_lock.renewed(kept, ended))
     assert lease.decoded(lease.encoded([left])) == (left,) and (left.counts, left.ended) == (kept.counts, True)
