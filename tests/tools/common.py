@@ -14,7 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Union
 
@@ -100,6 +100,16 @@ def run(
         said = f"{done.stderr or ''}{done.stdout}".strip()
         raise ToolError(f"{' '.join(words)}\nended with {done.returncode}:\n{said}")
     return done
+
+
+def shown(function: Callable[[], object]) -> int:
+    """Print what it answers, or what somebody has to do first. The exit status of a tool is returned."""
+    try:
+        print(function())
+    except ToolError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
 
 
 def _version_of(program: str) -> str:

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from collection import copy
-from common import BUILD, FQCN, VENV, ToolError, Word, environment, run
+from common import BUILD, FQCN, VENV, Word, environment, run, shown
 
 CONF = """\
 project = "{fqcn}"
@@ -64,12 +64,7 @@ def build() -> Path:
 
 
 def main() -> int:
-    try:
-        print(build())
-    except ToolError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return shown(build)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import collection
-from common import BUILD, FQCN, INSTALLED, NAME, NAMESPACE, ROOT, VENV, ToolError, environment, run, venv_python
+from common import BUILD, FQCN, INSTALLED, NAME, NAMESPACE, ROOT, VENV, ToolError, environment, run, shown, venv_python
 
 DEFINITION = ROOT / "execution-environment.yml"
 
@@ -130,12 +130,7 @@ def main() -> int:
     if len(sys.argv) != 2 or sys.argv[1] not in commands:
         print(__doc__, file=sys.stderr)
         return 2
-    try:
-        print(commands[sys.argv[1]]())  # type: ignore[operator]
-    except ToolError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return shown(commands[sys.argv[1]])  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from pathlib import Path
 import collection
 import publishing
 import yaml
-from common import BUILD, FQCN, GIT, NAME, NAMESPACE, ROOT, VENV, ToolError, Word, environment, run
+from common import BUILD, FQCN, GIT, NAME, NAMESPACE, ROOT, VENV, ToolError, Word, environment, run, shown
 
 #: What a user can notice. A change of it since the last release is a release's, and has a fragment.
 VISIBLE = ("meta", "playbooks", "plugins", "roles")
@@ -208,12 +208,7 @@ def main() -> int:
     if len(sys.argv) != 1:
         print(__doc__, file=sys.stderr)
         return 2
-    try:
-        print(told(*checked()))
-    except ToolError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return shown(lambda: told(*checked()))
 
 
 if __name__ == "__main__":
