@@ -243,8 +243,12 @@ class PodFleet(Fleet):
         new = live.status.observedGeneration == live.metadata.generation and counts == [wanted] * 3
         if not new or len(there) != wanted or not all(pods.serves(pod) for pod in there):
             return False
-        balanced = self.layout.run / BALANCED
-        return balanced.exists() and set(read_json(balanced)) == {pod.status.pod_ip for pod in there}
+        return self._balanced() == {pod.status.pod_ip for pod in there}
+
+    def _balanced(self) -> set[str]:
+        """The addresses to which the balancer sends connections."""
+        file = self.layout.run / BALANCED
+        return set(read_json(file)) if file.exists() else set()
 
     def rolled_out(self) -> None:
         """Wait until it is as its newest template says."""
@@ -256,9 +260,15 @@ class PodFleet(Fleet):
     def told(self) -> str:
         """What the cluster says about the namespace, for whoever has to find out why something did not happen."""
         lines = [
-            f"{pod.metadata.name}: {pod.status.phase}, deleted {pod.metadata.deletion_timestamp}, "
-            f"{[item.to_dict()['state'] for item in pod.status.container_statuses or []]}"
+            f"{pod.metadata.name}: {pod.status.phase}, deleted {pod.metadata.deletion_timestamp}, {pod.status.pod_ip}, "
+            f"serves {pods.serves(pod)}, {[item.to_dict()['state'] for item in pod.status.container_statuses or []]}"
             for pod in self.every_pod()
+        ]
+        alive = processes.pid_of(self.layout, "balancer") is not None
+        lines += [
+            f"the workload: {self.workload().status.to_dict()}",
+            f"the balancer: {'runs' if alive else 'has ended'}, sends to {sorted(self._balanced())}",
+            processes.tail(self.layout.logs / "balancer.stderr"),
         ]
         events = self.cluster.core.list_namespaced_event(self.namespace).items
         return "\n".join([*lines, *(f"{event.involved_object.name}: {event.message}" for event in events)])

@@ -15,11 +15,11 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import urllib3
 from kubernetes import client, config, watch
 
 from . import stalls
@@ -28,7 +28,10 @@ from .logs import to_stderr
 from .paths import Layout
 
 RETRY_SECONDS = 0.5
-WATCH_SECONDS = 300
+# After these it lists anew, so that an event which was lost is not lost for long
+WATCH_SECONDS = 10
+ANSWER_SECONDS = WATCH_SECONDS + 5
+Tell = Callable[[list[str]], None]
 
 
 def serves(pod: Any) -> bool:
@@ -38,29 +41,37 @@ def serves(pod: Any) -> bool:
     return any(item.type == "Ready" and item.status == "True" for item in pod.status.conditions or [])
 
 
-def follow(namespace: str, selector: str, tell: Callable[[list[str]], None]) -> None:
-    """For ever: call ``tell`` with the addresses of the pods that serve, at first and at each change."""
+def _follow_for_a_while(core: client.CoreV1Api, namespace: str, selector: str, tell: Tell) -> None:
+    asked = {"label_selector": selector, "_request_timeout": ANSWER_SECONDS}
+    listed = core.list_namespaced_pod(namespace, **asked)
+    pods = {pod.metadata.name: pod for pod in listed.items}
+    tell([pod.status.pod_ip for pod in pods.values() if serves(pod)])
+    events = watch.Watch().stream(
+        core.list_namespaced_pod,
+        namespace,
+        **asked,
+        resource_version=listed.metadata.resource_version,
+        timeout_seconds=WATCH_SECONDS,
+    )
+    for event in events:
+        pod = event["object"]
+        pods[pod.metadata.name] = pod
+        if event["type"] == "DELETED":
+            del pods[pod.metadata.name]
+        tell([pod.status.pod_ip for pod in pods.values() if serves(pod)])
+
+
+def follow(namespace: str, selector: str, tell: Tell) -> None:
+    """For ever: call ``tell`` with the addresses of the pods that serve, at first and at each change.
+
+    Whatever goes wrong is written down and begun anew: a balancer that follows no longer would let all nodes hang.
+    """
     core = client.CoreV1Api()
     while True:
         try:
-            listed = core.list_namespaced_pod(namespace, label_selector=selector)
-            pods = {pod.metadata.name: pod for pod in listed.items}
-            tell([pod.status.pod_ip for pod in pods.values() if serves(pod)])
-            events = watch.Watch().stream(
-                core.list_namespaced_pod,
-                namespace,
-                label_selector=selector,
-                resource_version=listed.metadata.resource_version,
-                timeout_seconds=WATCH_SECONDS,
-            )
-            for event in events:
-                pod = event["object"]
-                pods[pod.metadata.name] = pod
-                if event["type"] == "DELETED":
-                    del pods[pod.metadata.name]
-                tell([pod.status.pod_ip for pod in pods.values() if serves(pod)])
-        except (client.ApiException, urllib3.exceptions.HTTPError) as error:
-            print(f"watching pods: {error}", file=sys.stderr, flush=True)
+            _follow_for_a_while(core, namespace, selector, tell)
+        except Exception:
+            traceback.print_exc()
             time.sleep(RETRY_SECONDS)
 
 
