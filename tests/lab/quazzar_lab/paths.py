@@ -21,6 +21,8 @@ HEALTH_PORT = 8086
 NODE_PORT = 8080
 SSH_PORT = 2222
 CONTROL_PORT = 8090
+#: nothing ever listens there
+CLAIM_PORT = 8099
 NODES_PER_NET = 250
 BALANCED = "balanced.json"
 

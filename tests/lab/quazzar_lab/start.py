@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import shutil
 import socket
 import time
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from . import auth, inventory, pki, processes, ssh
@@ -16,6 +18,7 @@ from .base import TENANTS, control, layout_of, names_of, new_ca, options_of
 from .options import Options
 from .paths import (
     API_PORT,
+    CLAIM_PORT,
     CONTROL_PORT,
     MTLS_PORT,
     NODE_PORT,
@@ -80,21 +83,35 @@ def _free(address: str, port: int) -> bool:
     return True
 
 
-def _choose_block(block: str) -> str:
-    if block == "auto":
-        for number in secrets.SystemRandom().sample(AUTO_BLOCKS, len(AUTO_BLOCKS)):
-            if _free(control_address(f"127.{number}"), CONTROL_PORT):
-                return f"127.{number}"
-        raise LabError("no free block of loopback addresses between 127.40 and 127.119")
-    for address, port in (
-        (balancer_address(block), MTLS_PORT),
-        (balancer_address(block), API_PORT),
-        (control_address(block), CONTROL_PORT),
-        (node_address(block, 1), NODE_PORT),
-    ):
-        if not _free(address, port):
-            raise LabError(f"{address}:{port} is in use: another lab runs on block {block}; use --block auto")
-    return block
+@contextlib.contextmanager
+def _claimed(wanted: str) -> Iterator[str]:
+    """A block that no other lab has; ``auto`` is any.
+
+    Its processes listen only after a while (pods take their time), so a socket that no second one can bind keeps others
+    away until then.
+    """
+    numbers = secrets.SystemRandom().sample(AUTO_BLOCKS, len(AUTO_BLOCKS))
+    in_use = ""
+    for block in [f"127.{number}" for number in numbers] if wanted == "auto" else [wanted]:
+        with socket.socket() as claim:
+            try:
+                claim.bind((control_address(block), CLAIM_PORT))
+            except OSError:
+                in_use = f"{control_address(block)}:{CLAIM_PORT}"
+                continue
+            places = (
+                (balancer_address(block), MTLS_PORT),
+                (balancer_address(block), API_PORT),
+                (control_address(block), CONTROL_PORT),
+                (node_address(block, 1), NODE_PORT),
+            )
+            in_use = next((f"{address}:{port}" for address, port in places if not _free(address, port)), "")
+            if not in_use:
+                yield block
+                return
+    if wanted == "auto":
+        raise LabError(f"no free block of loopback addresses between 127.{AUTO_BLOCKS[0]} and 127.{AUTO_BLOCKS[-1]}")
+    raise LabError(f"{in_use} is in use: another lab runs on block {wanted}; use --block auto")
 
 
 def new_node(number: int, name: str, block: str, tenant: str, options: Options) -> dict[str, Any]:
@@ -188,50 +205,50 @@ def start(
     ``elsewhere``: in place of replicas. ``hosts``: in place of processes on this machine; the block is then theirs.
     """
     layout = layout_of(directory)
-    block = block if hosts else _choose_block(block)
-    _fresh(layout)
-    write_json(layout.options, values)
-    write_json(layout.faults, [])
-    options = options_of(layout)
-    lab = _describe(layout, options, block, replicas, nodes, values)
-    lab |= {"ssh": with_ssh, "ssh_login": ssh_login, "kubernetes": elsewhere.facts if elsewhere else None}
-    lab |= {"hosts": hosts.facts} if hosts else {}
-    _api_certificates(layout, options, block, nodes)
-    _environment(layout, options, names_of(lab), with_files=elsewhere is None)
-    write_atomic(layout.data / "jwt.key", secrets.token_hex(32) + "\n", 0o600)
-    store = Store(layout.data / "registry.sqlite")
-    for user in lab["cp_users"]:
-        store.add_user(user["username"], user["password"], user["tenant"], user["role"], user["totp_secret"])
-    tokens = {tenant: store.mint_token(tenant, expires_in=LEASE_SECONDS, max_uses=None) for tenant in TENANTS}
-    if with_ssh:
-        ssh.prepare_client(layout)
-        for node in lab["nodes"]:
-            ssh.prepare_node(layout, node["name"], node["address"])
-    write_json(layout.lab_file, lab, 0o600)
-    write_json(
-        layout.nodes_file,
-        {
-            "block": block,
-            "nodes": [spec_of(node) for node in lab["nodes"]],
-            "os_users": lab["os_users"],
-            "ssh": with_ssh,
-            "control_token": lab["control"]["token"],
-            "tokens": {tenant: pair[1] for tenant, pair in tokens.items()},
-        },
-        0o600,
-    )
-    write_atomic(layout.secrets, "\n".join([*lab["secrets"], *(pair[1] for pair in tokens.values())]) + "\n", 0o600)
-    try:
-        _bring_up(layout, options, lab, timeout, elsewhere, hosts)
-    except BaseException:
-        processes.stop(layout, *processes.known(layout), gracefully=False)
-        raise
-    for number, _token in tokens.values():
-        store.revoke_token(number)
-    store.close()
-    remember_ca(layout, options, lab)
-    (hosts.write_inventory if hosts else inventory.write)(layout, options, lab)
-    return lab
+    with contextlib.nullcontext(block) if hosts else _claimed(block) as own:
+        _fresh(layout)
+        write_json(layout.options, values)
+        write_json(layout.faults, [])
+        options = options_of(layout)
+        lab = _describe(layout, options, own, replicas, nodes, values)
+        lab |= {"ssh": with_ssh, "ssh_login": ssh_login, "kubernetes": elsewhere.facts if elsewhere else None}
+        lab |= {"hosts": hosts.facts} if hosts else {}
+        _api_certificates(layout, options, own, nodes)
+        _environment(layout, options, names_of(lab), with_files=elsewhere is None)
+        write_atomic(layout.data / "jwt.key", secrets.token_hex(32) + "\n", 0o600)
+        store = Store(layout.data / "registry.sqlite")
+        for user in lab["cp_users"]:
+            store.add_user(user["username"], user["password"], user["tenant"], user["role"], user["totp_secret"])
+        tokens = {tenant: store.mint_token(tenant, expires_in=LEASE_SECONDS, max_uses=None) for tenant in TENANTS}
+        if with_ssh:
+            ssh.prepare_client(layout)
+            for node in lab["nodes"]:
+                ssh.prepare_node(layout, node["name"], node["address"])
+        write_json(layout.lab_file, lab, 0o600)
+        write_json(
+            layout.nodes_file,
+            {
+                "block": own,
+                "nodes": [spec_of(node) for node in lab["nodes"]],
+                "os_users": lab["os_users"],
+                "ssh": with_ssh,
+                "control_token": lab["control"]["token"],
+                "tokens": {tenant: pair[1] for tenant, pair in tokens.items()},
+            },
+            0o600,
+        )
+        write_atomic(layout.secrets, "\n".join([*lab["secrets"], *(pair[1] for pair in tokens.values())]) + "\n", 0o600)
+        try:
+            _bring_up(layout, options, lab, timeout, elsewhere, hosts)
+        except BaseException:
+            processes.stop(layout, *processes.known(layout), gracefully=False)
+            raise
+        for number, _token in tokens.values():
+            store.revoke_token(number)
+        store.close()
+        remember_ca(layout, options, lab)
+        (hosts.write_inventory if hosts else inventory.write)(layout, options, lab)
+        return lab
 
 
 def _describe(

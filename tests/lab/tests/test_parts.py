@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from quazzar_lab import auth, faults, pki
+from quazzar_lab import auth, faults, pki, start
 from quazzar_lab.beats import BeatLog
 from quazzar_lab.options import OPTIONS, OptionError, Options, option_table, parse, seconds
 from quazzar_lab.paths import node_address, write_json
-from quazzar_lab.processes import parse_env
+from quazzar_lab.processes import LabError, parse_env
 
 CONTRACT_ROWS = """
 CP API base, path prefix
@@ -140,3 +140,16 @@ def test_beats_are_counted_from_the_restored_link() -> None:
 def test_the_readme_lists_the_options() -> None:
     readme = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
     assert readme.endswith(option_table() + "\n"), "python -m quazzar_lab options >> README.md"
+
+
+def test_a_block_is_of_one_lab_from_the_first_moment_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long before anything listens there: pods come up first."""
+    monkeypatch.setattr(start, "AUTO_BLOCKS", range(121, 123))
+    with start._claimed("auto") as first, start._claimed("auto") as second:
+        assert {first, second} == {"127.121", "127.122"}
+        with pytest.raises(LabError, match=r"no free block of loopback addresses between 127\.121 and 127\.122"):
+            start._claimed("auto").__enter__()
+        with pytest.raises(LabError, match=rf"^{first}\.0\.200:8099 is in use: another lab runs on block {first};"):
+            start._claimed(first).__enter__()
+    with start._claimed(first) as again:
+        assert again == first
