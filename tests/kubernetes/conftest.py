@@ -27,8 +27,8 @@ from podfleet import Cluster, PodFleet, holds, load
 from quazzar_lab.manifests import Shape
 
 ROOT = Path(__file__).resolve().parents[2]
-IMAGE = ROOT / "tests/lab/kubernetes/image.py"
-BUILT = Path(os.environ.get("QUAZZAR_BUILD") or ROOT / ".build").resolve() / "kubernetes"
+IMAGE = ROOT / "tests/lab/debian/image.py"
+BUILT = Path(os.environ.get("QUAZZAR_BUILD") or ROOT / ".build").resolve() / "debian"
 NEEDED = {
     "KUBECONFIG": "it names no Kubernetes cluster to test on",
     "QUAZZAR_K8S_LOAD": "no command to bring the archive of an image into the Kubernetes cluster",

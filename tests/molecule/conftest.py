@@ -21,7 +21,7 @@ from quazzar_lab.hosts import HostLab
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("QUAZZAR_BUILD") or ROOT / ".build").resolve()
-BUILDER = ROOT / "tests/lab/hosts/trees.py"
+BUILDER = ROOT / "tests/lab/debian/trees.py"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -33,7 +33,7 @@ def possible() -> None:
 @pytest.fixture(scope="session")
 def trees(possible: None) -> tuple[Path, Path]:
     """The trees ``base`` and ``runtime``."""
-    done = subprocess.run([sys.executable, BUILDER, BUILD / "hosts"], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, BUILDER, BUILD / "debian"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     base, runtime = done.stdout.split()
     return Path(base), Path(runtime)

@@ -64,8 +64,8 @@ ALLOWED_IN_CI = (
 MINUTE = 60
 SCENARIOS = 3  # side by side; each of them keeps half a processor busy
 NO_TESTS_COLLECTED = 5
-TREES = ROOT / "tests" / "lab" / "hosts" / "trees.py"
-IMAGE, IMAGES = ROOT / "tests" / "lab" / "kubernetes" / "image.py", BUILD / "kubernetes"
+TREES, IMAGE = (ROOT / "tests" / "lab" / "debian" / name for name in ("trees.py", "image.py"))
+DEBIAN = BUILD / "debian"
 
 
 @dataclass
@@ -456,7 +456,7 @@ def kubernetes(section: Section, extra: Sequence[str] = ()) -> None:
         return
     installed = section.call("the installed collection", collection.install)
     # Here, and not where pytest runs: from within the network of a cluster nothing may be reachable to build it from.
-    if shutil.which("mmdebstrap") and not section.tool("the lab as an image", [venv_python(), IMAGE, IMAGES]):
+    if shutil.which("mmdebstrap") and not section.tool("the lab as an image", [venv_python(), IMAGE, DEBIAN]):
         return
     if section.call("other collections, out of the package ansible", collection.others) and installed:
         within = shlex.split(os.environ.get("QUAZZAR_K8S_EXEC", ""))
@@ -473,7 +473,7 @@ def molecule(section: Section, extra: Sequence[str] = (), venv: Path = VENV) -> 
         return
     installed = section.call("the installed collection", collection.install)
     # Here, and not within a test: the first time it takes a minute or more, and only one can build.
-    built = section.tool("what hosts are made of", [venv_python(), TREES, BUILD / "hosts"], limit=20 * MINUTE)
+    built = section.tool("what hosts are made of", [venv_python(), TREES, DEBIAN], limit=20 * MINUTE)
     if installed and built:
         pytest_section(section, ["tests/molecule"], "not nightly", extra, workers=2, venv=venv)
 

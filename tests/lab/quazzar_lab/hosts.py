@@ -248,7 +248,7 @@ def parser() -> argparse.ArgumentParser:
 
     network = add("network", "make the network of a directory; from outside")
     for tree in ("base", "runtime"):
-        network.add_argument(f"--{tree}", required=True, type=Path, help="a tree of tests/lab/hosts/trees.py")
+        network.add_argument(f"--{tree}", required=True, type=Path, help="a tree of tests/lab/debian/trees.py")
     add("inside", "print the words before a command that is to reach the hosts")
     up = add("up", "start hosts and the lab on them")
     up.add_argument("--nodes", type=int, default=3)

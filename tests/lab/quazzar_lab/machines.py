@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Hosts that are hosts, without a container engine: for each a file system, an address and a systemd of its own.
 
-A host is namespaces (mount, pid, uts, ipc, network, cgroup), an overlay over a common base (see ../hosts/trees.py), a
+A host is namespaces (mount, pid, uts, ipc, network, cgroup), an overlay over a common base (see ../debian/trees.py), a
 directory of its own in cgroup2, and systemd as process 1. All hosts of a directory are on one bridge, which is in a
 network namespace of its own, so that several directories may use the same addresses side by side. Who wants to reach a
 host starts there (`inside`). Needs root. Standard library only.

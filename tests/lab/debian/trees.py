@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Quazzar CA Rotation contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The two trees that hosts are made of, built by mmdebstrap, each in half a minute and only once.
+"""The two trees that hosts are made of (see archives.py), each built in half a minute and only once.
 
 usage: trees.py DIRECTORY
 
@@ -12,19 +12,17 @@ each holds a digest of how it was made. Needs root. Standard library only.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import hashlib
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-PACKAGES = {
+from archives import PYTHON, System, alone, archive, digest
+
+SYSTEMS = {
     # Without a Python, as the nodes of a fleet are
-    "base": (
+    "base": System(
         "bookworm",
         (
             "systemd",
@@ -38,16 +36,8 @@ PACKAGES = {
             "procps",
         ),
     ),
-    # As in ../kubernetes/image.py: the oldest Debian whose packages are as new as test-requirements.txt asks
-    "runtime": ("trixie", ("openssl", "python3-aiohttp", "python3-cryptography", "python3-openssl")),
+    "runtime": PYTHON,
 }
-MMDEBSTRAP = [
-    "mmdebstrap",
-    "--variant=minbase",
-    "--format=directory",
-    '--aptopt=Apt::Install-Recommends "false"',
-    *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "info", "locale", "man")),
-]
 #: who logs in to a host, by key, and may become root
 LOGIN = "deploy"
 #: Where the runtime is on a host. Only root may enter the directory above it.
@@ -107,8 +97,8 @@ FILES = {
 
 def _digest() -> str:
     """Over all that decides what is in the trees."""
-    parts = (sorted(PACKAGES.items()), MMDEBSTRAP, LOGIN, RUNTIME, WITHIN, MASKED, sorted(FILES.items()))
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    systems = [(name, system.command) for name, system in SYSTEMS.items()]
+    return digest(repr((systems, LOGIN, RUNTIME, WITHIN, MASKED, sorted(FILES.items()))).encode())
 
 
 def _base(tree: Path) -> None:
@@ -135,27 +125,31 @@ def _runtime(tree: Path) -> None:
         (tree / name).mkdir(parents=True, exist_ok=True)
 
 
-@contextlib.contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """Only one process at a time builds."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with open(directory / "trees.lock", "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def trees(directory: Path) -> dict[str, Path]:
     """Build what is not there yet. -> the paths of ``base`` and ``runtime``"""
     found = {}
-    with _alone(directory):
-        for name, (suite, packages) in PACKAGES.items():
+    with alone(directory):
+        for name, system in SYSTEMS.items():
             path = directory / f"{name}-{_digest()}"
             if not path.is_dir():
                 for old in directory.glob(f"{name}-*"):
                     shutil.rmtree(old)
                 new = path.with_suffix(".new")
-                command = [*MMDEBSTRAP, f"--include={','.join(packages)}", suite, new]
-                subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=True)
+                new.mkdir()
+                packed = archive(directory, system)
+                subprocess.run(
+                    [
+                        "tar",
+                        "--extract",
+                        "--numeric-owner",
+                        "--preserve-permissions",
+                        "--file",
+                        packed,
+                        "--directory",
+                        new,
+                    ],
+                    check=True,
+                )
                 (_base if name == "base" else _runtime)(new)
                 new.rename(path)
             found[name] = path

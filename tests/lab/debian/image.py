@@ -5,15 +5,13 @@
 
 usage: image.py DIRECTORY
 
-Debian's packages, by mmdebstrap, and the lab's own Python on top, as one layer in a docker-archive. Prints the image's
-name and the path of the archive in DIRECTORY, which is the one of an earlier run when neither has changed. The name
-holds a digest of what is in the image, so that a cluster never starts an older one. Standard library only.
+Debian's packages (see archives.py) and the lab's own Python on top, as one layer in a docker-archive. Prints the name
+of the image and the path of the archive in DIRECTORY, which is the one of an earlier run when neither has changed. The
+name holds a digest of what is in the image, so that a cluster never starts an older one. Standard library only.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import io
 import json
@@ -23,22 +21,12 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
+
+from archives import PYTHON, alone, archive, digest
 
 LAB = Path(__file__).resolve().parent.parent / "quazzar_lab"
 NAME = "registry.local/quazzar-lab"
-# The oldest Debian whose packages are as new as test-requirements.txt asks
-SUITE = "trixie"
-PACKAGES = ("openssl", "python3-aiohttp", "python3-cryptography", "python3-openssl")
-MMDEBSTRAP = [
-    "mmdebstrap",
-    "--variant=minbase",
-    "--format=tar",
-    f"--include={','.join(PACKAGES)}",
-    '--aptopt=Apt::Install-Recommends "false"',
-    *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "info", "locale", "man")),
-]
 HOME = "opt/quazzar"
 ENVIRONMENT = [
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -50,52 +38,24 @@ COMMAND = ["python3", "-m", "quazzar_lab.cp"]
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
-@contextlib.contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """Only one process at a time builds; test workers may all ask at once."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with open(directory / "image.lock", "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _sources() -> dict[str, bytes]:
     """The lab's files by their names in the image."""
     return {f"{HOME}/quazzar_lab/{path.name}": path.read_bytes() for path in sorted(LAB.glob("*.py"))}
 
 
-def _digest(*parts: bytes) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(b"%d " % len(part) + part)
-    return digest.hexdigest()[:16]
-
-
-def _base(directory: Path) -> Path:
-    """Debian's part. It changes but with the list of packages, and takes half a minute."""
-    path = directory / f"debian-{_digest(' '.join([*MMDEBSTRAP, SUITE]).encode())}.tar"
-    if not path.exists():
-        for old in directory.glob("debian-*"):
-            old.unlink()
-        new = path.with_suffix(".new")
-        subprocess.run([*MMDEBSTRAP, SUITE, new], stdin=subprocess.DEVNULL, stdout=sys.stderr, check=True)
-        new.rename(path)
-    return path
-
-
-def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+def _add(files: tarfile.TarFile, name: str, content: bytes) -> None:
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode = len(content), 0o644
-    archive.addfile(entry, io.BytesIO(content))
+    files.addfile(entry, io.BytesIO(content))
 
 
 def _write(path: Path, base: Path, name: str, sources: dict[str, bytes]) -> None:
     """The archive as ``docker save`` writes it, of one layer."""
     layer, new = path.with_suffix(".layer"), path.with_suffix(".new")
     shutil.copyfile(base, layer)
-    with tarfile.open(layer, "a") as archive:
+    with tarfile.open(layer, "a") as files:
         for source, content in sources.items():
-            _add(archive, source, content)
+            _add(files, source, content)
     layer_digest = hashlib.sha256()
     with open(layer, "rb") as file:
         while block := file.read(1 << 20):
@@ -110,21 +70,21 @@ def _write(path: Path, base: Path, name: str, sources: dict[str, bytes]) -> None
     described = json.dumps(config).encode()
     config_name = f"{hashlib.sha256(described).hexdigest()}.json"
     manifest = [{"Config": config_name, "RepoTags": [name], "Layers": ["layer.tar"]}]
-    with tarfile.open(new, "w") as archive:
-        archive.add(layer, "layer.tar")
-        _add(archive, config_name, described)
-        _add(archive, "manifest.json", json.dumps(manifest).encode())
+    with tarfile.open(new, "w") as whole:
+        whole.add(layer, "layer.tar")
+        _add(whole, config_name, described)
+        _add(whole, "manifest.json", json.dumps(manifest).encode())
     layer.unlink()
     new.rename(path)
 
 
 def image(directory: Path) -> tuple[str, Path]:
     """Build what is not there yet. -> (name of the image, its archive)"""
-    with _alone(directory):
-        base = _base(directory)
+    with alone(directory):
+        base = archive(directory, PYTHON)
         sources = _sources()
         known = [part for name, content in sources.items() for part in (name.encode(), content)]
-        tag = _digest(base.name.encode(), Path(__file__).read_bytes(), *known)
+        tag = digest(base.name.encode(), Path(__file__).read_bytes(), *known)
         path, name = directory / f"quazzar-lab-{tag}.tar", f"{NAME}:{tag}"
         if not path.exists():
             for old in directory.glob("quazzar-lab-*"):
