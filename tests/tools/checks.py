@@ -407,8 +407,11 @@ def pytest_section(
         "-o",
         "junit_family=xunit1",
     ]
+    lengthy = bool({*paths} & LENGTHY)
+    if lengthy:
+        command += ["--durations=15", "--durations-min=60"]
     if workers:
-        order = ["load", "--maxschedchunk", "1"] if {*paths} & LENGTHY else ["worksteal"]
+        order = ["load", "--maxschedchunk", "1"] if lengthy else ["worksteal"]
         command += ["-n", str(workers), "--dist", *order]
     found_in = {"PYTHONPATH": str(home), "ANSIBLE_COLLECTIONS_PATH": str(home), "QUAZZAR_COLLECTIONS": str(INSTALLED)}
     env = environment(venv, **found_in)
