@@ -101,26 +101,27 @@ class ActionModule(EvidenceAction):
     }
 
     def perform(self, options: dict[str, t.Any]) -> Result:
+        goal = options["goal"]
         raw = fleet_evidence.raw_evidence(options, self.task_vars["hostvars"])
         taken = intake.gather(raw, fleet_evidence.settings(options), utc_now())
-        made = MAKERS.get(options["goal"], plan.make)(taken.evidence)
+        made = MAKERS.get(goal, plan.make)(taken.evidence)
         handed_out = targets.of(made, taken)
-        if options["goal"] == "revoke" and report.proof_failed(taken.evidence, options["run"]):
+        if goal == "revoke" and report.proof_failed(taken.evidence, options["run"]):
             handed_out["forget_identity"] = []  # the next run tries again with them
-        document = report.document(made, taken.evidence, goal=options["goal"], extra=options["run"])
+        document = report.document(made, taken.evidence, goal=goal, extra=options["run"])
         return {
             "changed": False,
             "world": made.world,
             "phase": made.phase,
             "stops": list(made.stops) + (["a stop was asked for with Ctrl-C"] if interrupt.requested() else []),
-            "warnings_found": list(made.warnings),
+            "warnings_found": report.warnings(made, goal),
             "idle": made.idle,
             "finished": document["finished"],
             "unfinished": document["unfinished"],
             "up": [node.name for node in taken.evidence.nodes if node.up],
             "gate_open": made.gate.open,
-            "damage": [dataclasses.asdict(item) for item in plan.damage(made, taken.evidence)],
-            "lines": report.plan_lines(made, taken.evidence),
+            "damage": [dataclasses.asdict(item) for item in report.costs(made, taken.evidence, goal)],
+            "lines": report.plan_lines(made, taken.evidence, goal),
             "gate_lines": report.gate_lines(made.gate),
             "ready": made.ready,
             "ready_lines": report.activation_lines(made),
@@ -128,6 +129,6 @@ class ActionModule(EvidenceAction):
             "summary_lines": report.summary_lines(made, taken.evidence, document),
             "replicas": targets.judged(taken),
             "targets": handed_out,
-            "lock": targets.lock(options["goal"], handed_out),
+            "lock": targets.lock(goal, handed_out),
             "report": document,
         }

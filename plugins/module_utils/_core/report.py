@@ -156,22 +156,64 @@ def _names(lines: Sequence[str]) -> list[str]:
     return [line.split(": ", 1)[0] for line in lines]
 
 
-def plan_lines(plan: Plan, evidence: Evidence) -> list[str]:
-    """The plan as an operator reads it before anything is touched."""
+#: The playbook that does only one part of the main job, by the goal of a run.
+_PARTS = {
+    "open": "grace_open",
+    "reregister": "nodes_reregister",
+    "rescue": "nodes_reregister",
+    "close": "grace_close",
+}
+#: The part to which an act belongs that costs links.
+_PART_OF = {
+    "open_window": "grace_open",
+    "bundle_test": "nodes_reregister",
+    "flip_first": "nodes_reregister",
+    "push_pins": "nodes_reregister",
+    "flip": "grace_close",
+    "close_window": "grace_close",
+}
+
+
+def plan_lines(plan: Plan, evidence: Evidence, goal: str = "rotate") -> list[str]:
+    """The plan as an operator reads it before anything is touched.
+
+    Of a run that does a part of the main job its own steps have numbers; the others stand below with the playbook that
+    does them. ``drift`` shows the whole job.
+    """
+    part = _PARTS.get(goal)
     lines = [
         f"World {plan.world}: {WORLDS[plan.world]}. Phase: {plan.phase}.",
         f"Active CA: {_ca(evidence, evidence.active)}",
         f"Fleet: {fleet_line(plan)}",
     ]
     lines += [f"Stop: {stop}" for stop in plan.stops]
-    lines += [f"Warning: {warning}" for warning in plan.warnings]
-    lines += [f"Damage: {_damage(item)}" for item in damage(plan, evidence)]
+    lines += [f"Warning: {warning}" for warning in warnings(plan, goal)]
+    lines += [f"Damage: {_damage(item)}" for item in costs(plan, evidence, goal)]
     steps = _steps(plan, evidence)
-    if steps:
-        lines += [f"{number}. {step}" for number, step in enumerate(steps, 1)]
+    own = [step for doer, step in steps if part in {None, doer} or not doer]
+    if own:
+        lines += [f"{number}. {step}" for number, step in enumerate(own, 1)]
     elif not plan.stops:
         lines.append("Nothing to do.")
-    return lines
+    return lines + [f"Left to {doer}: {step}" for doer, step in steps if step not in own]
+
+
+def warnings(plan: Plan, goal: str) -> list[str]:
+    """What the plan warns of, and what a part of the main job leaves as it is."""
+    without = [*plan.push_pins, *plan.waiting_without_link] if goal == "open" else []
+    if not without:
+        return list(plan.warnings)
+    return [
+        *plan.warnings,
+        f"the grace window alone brings no link back to {_count(without)}: they refuse the CP until nodes_reregister"
+        " has written their pins",
+    ]
+
+
+def costs(plan: Plan, evidence: Evidence, goal: str) -> list[Damage]:
+    """The damage of what a run with this goal does."""
+    part = _PARTS.get(goal)
+    return [item for item in damage(plan, evidence) if part in {None, _PART_OF.get(item.act, part)}]
 
 
 #: What an act is called in a line about its damage.
@@ -192,26 +234,42 @@ def _damage(item: Damage) -> str:
     return f"{_ACTS[item.act]}: {_list(item.nodes)} without a link ({_DIRECTIONS[item.direction]}) until {item.until}"
 
 
-def _steps(plan: Plan, evidence: Evidence) -> list[str]:
+def _steps(plan: Plan, evidence: Evidence) -> list[tuple[str, str]]:
+    """(the playbook that does this part of the main job, the step); no playbook for those of other jobs."""
     if evidence.settings.revoking:
-        return _revoke_steps(plan, evidence)
+        return [("", step) for step in _revoke_steps(plan, evidence)]
     if plan.stage or plan.activate:
-        return _replace_steps(plan, evidence)
+        return [("", step) for step in _replace_steps(plan, evidence)]
     if plan.reactivate or plan.unstage:
-        return _back_steps(plan, evidence)
+        return [("", step) for step in _back_steps(plan, evidence)]
+    return [
+        *(("grace_open", step) for step in _open_steps(plan, evidence)),
+        *(("nodes_reregister", step) for step in _move_steps(plan, evidence)),
+        *(("grace_close", step) for step in _close_steps(plan, evidence)),
+    ]
+
+
+def _flip_step(plan: Plan) -> str:
+    return f"renew the server certificate from the active CA: {', '.join(plan.flip)}"
+
+
+def _open_steps(plan: Plan, evidence: Evidence) -> list[str]:
     steps: list[str] = []
     for need in plan.preserve:
         steps.append(f"place the legacy CA {_ca(evidence, need.key)} on the CP")
     if plan.open_window:
         steps.append(f"open the grace window, one replica at a time: {', '.join(plan.open_window)}")
+    return steps
+
+
+def _move_steps(plan: Plan, evidence: Evidence) -> list[str]:
+    steps: list[str] = []
     if plan.bundle_test:
         steps.append(
             f"try on {plan.bundle_test} whether the agents take a bundle of CAs as their pin, else put it back"
         )
-    flip = f"renew the server certificate from the active CA: {', '.join(plan.flip)}"
-    flips = bool(plan.flip) and evidence.settings.flip_possible
-    if flips and plan.flip_first:
-        steps.append(f"{flip}; every node that was not re-registered loses its link then")
+    if plan.flip and plan.flip_first and evidence.settings.flip_possible:
+        steps.append(f"{_flip_step(plan)}; every node that was not re-registered loses its link then")
     if plan.push_pins:
         steps.append(f"push the pin to {_count(plan.push_pins)}: their link comes back before they are re-registered")
     if plan.waiting_without_link:
@@ -219,8 +277,13 @@ def _steps(plan: Plan, evidence: Evidence) -> list[str]:
     if plan.register:
         keep = f"; {_list(plan.keep_identity)} keep a copy for the negative proof" if plan.keep_identity else ""
         steps.append(f"re-register {_count(plan.register)}{keep}")
-    if flips and not plan.flip_first:
-        steps.append(flip)
+    return steps
+
+
+def _close_steps(plan: Plan, evidence: Evidence) -> list[str]:
+    steps: list[str] = []
+    if plan.flip and not plan.flip_first and evidence.settings.flip_possible:
+        steps.append(_flip_step(plan))
     if plan.close_window:
         steps.append(f"when the gate opens, close the grace window: {', '.join(plan.close_window)}")
     elif plan.open_window:
@@ -399,7 +462,7 @@ def document(plan: Plan, evidence: Evidence, *, goal: str, extra: Mapping[str, A
         "world": plan.world,
         "phase": plan.phase,
         "stops": list(plan.stops),
-        "warnings": list(plan.warnings),
+        "warnings": warnings(plan, goal),
         "cas": [
             {
                 "key": key,

@@ -245,6 +245,58 @@ class TestLines:
         seen = replace(seen, settings=replace(seen.settings, pin_bundle="never"))
         assert "leave without a link until their turn: n1" in "\n".join(report.plan_lines(plan.make(seen), seen))
 
+    @pytest.mark.parametrize(
+        "goal, own, left",
+        [
+            (
+                "open",
+                "place open",
+                "nodes_reregister: try;nodes_reregister: push;nodes_reregister: re-register;grace_close: when",
+            ),
+            ("reregister", "try push re-register", "grace_open: place;grace_open: open;grace_close: when"),
+            ("rescue", "try push re-register", "grace_open: place;grace_open: open;grace_close: when"),
+            (
+                "close",
+                "when",
+                "grace_open: place;grace_open: open;nodes_reregister: try;nodes_reregister: push;nodes_reregister: re-register",
+            ),
+            ("drift", "place open try push re-register when", ""),
+        ],
+    )
+    def test_a_part_of_the_job_shows_its_own_steps_and_who_does_the_others(
+        self, goal: str, own: str, left: str
+    ) -> None:
+        seen = evidence(*(legacy(f"n{number}") for number in range(3)), claims=(Claim(OLD, OLD, "backup"),))
+        lines = report.plan_lines(plan.make(seen), seen, goal)
+        assert " ".join(line.split()[1] for line in lines if line[0].isdigit()) == own
+        elsewhere = [line.removeprefix("Left to ").split() for line in lines if line.startswith("Left to ")]
+        assert ";".join(" ".join(words[:2]) for words in elsewhere) == left
+
+    def test_a_part_with_nothing_of_its_own(self) -> None:
+        pooled = (replica(pool=[entry(OLD)]),)
+        seen = evidence(legacy(pins=[ACTIVE]), replicas=pooled)
+        lines = report.plan_lines(plan.make(seen), seen, "open")
+        done = lines.index("Nothing to do.")
+        assert lines[done + 1].startswith("Left to nodes_reregister: re-register 1 node")
+
+    def test_the_window_alone_brings_no_link_back_where_nodes_refuse_the_cp(self) -> None:
+        seen = evidence(*(legacy(f"n{number}") for number in range(3)), claims=(Claim(OLD, OLD, "backup"),))
+        text = (
+            "the grace window alone brings no link back to 3 nodes: they refuse the CP until nodes_reregister has"
+            " written their pins"
+        )
+        made = plan.make(seen)
+        assert f"Warning: {text}" in report.plan_lines(made, seen, "open")
+        assert report.document(made, seen, goal="open", extra={})["warnings"][-1] == text
+        assert text not in report.warnings(made, "rotate") + report.warnings(made, "reregister")
+
+    def test_what_a_part_does_not_do_costs_nothing(self) -> None:
+        pooled = (replica(pool=[entry(OLD)]),)
+        seen = evidence(legacy(pins=[ACTIVE]), replicas=pooled, waivers=(waiver("n1"),))
+        made = plan.make(seen)
+        acts = {goal: {item.act for item in report.costs(made, seen, goal)} for goal in ("open", "close", "rotate")}
+        assert acts == {"open": set(), "close": {"close_window"}, "rotate": {"close_window"}}
+
     def test_nothing_to_do(self) -> None:
         assert report.plan_lines(plan.make(evidence(node())), evidence(node()))[-1] == "Nothing to do."
 
