@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 import re
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from fleets import operators_shell
-from quazzar_lab import lab, pki
+from quazzar_lab import lab, pki, processes
 
 pytestmark = pytest.mark.integration
 
@@ -188,10 +189,20 @@ def test_replicas_with_volumes_of_their_own(fleet):
     assert len(list(folder.iterdir())) == 1
 
 
-def restore_commands() -> str:
-    """The commands of the runbook, as they stand there."""
-    section = RUNBOOK.read_text(encoding="utf-8").partition("### A lost volume")[2]
-    return re.search(r"```sh\n(.*?)```", section, re.DOTALL)[1]
+def restore_commands() -> tuple[str, str]:
+    """The commands of the runbook, as they stand there: what puts the pair back, and what starts the replicas."""
+    section = RUNBOOK.read_text(encoding="utf-8").partition("### A lost volume")[2].partition("\n## ")[0]
+    back, start = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    return back, start
+
+
+def typed_by(environment: dict[str, str], made, commands: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands],
+        env=environment, cwd=made.work, capture_output=True, text=True, timeout=RESTORE_SECONDS, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
 
 
 def test_a_lost_volume_is_restored_without_a_rotation(fleet):
@@ -212,14 +223,23 @@ def test_a_lost_volume_is_restored_without_a_rotation(fleet):
     made.disconnected()
 
     environment = operators_shell(made, made.work / "operator")
-    commands = restore_commands().replace("/var/lib/quazzar-cc/certs", str(certs)).replace("FILE.vault", str(path))
-    assert commands.count(str(path)) == 2 and commands.count(str(certs)) == 3
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", commands],
-        env=environment, cwd=made.work, capture_output=True, text=True, timeout=RESTORE_SECONDS, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "restored in a drill on cp1, key and certificate belong together." in " ".join(done.stdout.split())
+    commands, start = restore_commands()
+    for theirs, ours in (
+        ("/var/lib/quazzar-cc/certs", certs),
+        ("FILE.vault", path),
+        ("/srv/backup/quazzar-ca", folder),
+    ):
+        commands = commands.replace(theirs, str(ours))
+    assert [commands.count(str(each)) for each in (certs, path, folder)] == [3, 2, 3]
+    # The inventories of the guides name no directory for backups: the command does.
+    del made.group_vars["all"]["quazzar_backup_dir"]
+    (made.work / "inventory/group_vars/all.json").write_text(json.dumps(made.group_vars["all"]), encoding="utf-8")
+    done = typed_by(environment, made, commands)
+    said = " ".join(done.stdout.split())
+    assert "restored in a drill on cp1, key and certificate belong together." in said
+    assert f"Backup of CA {made.cas()[0]['sha256'][:16]}" in said and path.name.startswith(made.cas()[0]["sha256"][:16])
+    assert not any(processes.pid_of(made.layout, name) for name in ("cp1", "cp2"))
+    typed_by(environment, made, start)
 
     # every node has its link again, by the pin and the leaf that it had
     made.connected()

@@ -277,8 +277,8 @@ HELD = {
     ("docs/runbook.md", "for host in cp1 cp2; do ssh"): LOST_VOLUME,
     ("docs/runbook.md", "ansible-vault decrypt --output - FILE.vault | sed"): LOST_VOLUME,
     ("docs/runbook.md", "ssh cp1 'sudo sh -c"): LOST_VOLUME,
-    ("docs/runbook.md", "ansible-playbook quazzar.ca_rotation.ca_backup && for"): LOST_VOLUME,
-    ("docs/runbook.md", "openssl x509 -in"): "tests/unit/test_docs.py::test_the_digest_of_the_active_ca",
+    ("docs/runbook.md", "ansible-playbook quazzar.ca_rotation.ca_backup -e"): LOST_VOLUME,
+    ("docs/runbook.md", "openssl x509 -in"): "tests/unit/test_docs.py::test_the_digest_of_a_ca",
     ("docs/runbook.md", "ls -1 /srv/backup"): "tests/unit/test_docs.py::test_the_newest_three_backups_are_kept",
     ("docs/systemd.md", "ansible-vault create"): "tests/unit/test_docs.py::test_the_vault_beside_an_inventory",
     ("docs/runbook.md", "ansible-vault rekey"): "tests/unit/test_docs.py::test_a_new_vault_password",
@@ -507,13 +507,20 @@ def on_a_terminal(command: str, folder: Path, **environment: str) -> int:
         os.close(theirs)
 
 
-def test_the_digest_of_the_active_ca(tmp_path):
-    """docs/runbook.md: what quazzar_replaced_ca is given."""
+@pytest.mark.parametrize(
+    ("where", "shown"),
+    [
+        ("/var/lib/quazzar-cc/certs", lambda cert: cert.fingerprint),  # what quazzar_replaced_ca is given
+        ("/var/lib/quazzar/certs", lambda cert: backups.file_name(cert, cert.not_before).partition("-")[0]),
+    ],
+    ids=["active CA", "pin"],
+)
+def test_the_digest_of_a_ca(tmp_path, where, shown):
+    """docs/runbook.md: the same is said on a CP host, and on a node of the CA whose backups have such names."""
     pem = minting.make_ca(name="Some CA").pem
     (tmp_path / "ca.crt").write_bytes(pem)
-    command = command_of("docs/runbook.md", "openssl x509").replace("/var/lib/quazzar-cc/certs", str(tmp_path))
-    shown = typed(command, tmp_path).strip().partition("=")[2]
-    assert shown == parse_bundle(pem).certificates[0].fingerprint
+    command = command_of("docs/runbook.md", f"openssl x509 -in {where}").replace(where, str(tmp_path))
+    assert typed(command, tmp_path).strip().rpartition("=")[2] == shown(parse_bundle(pem).certificates[0])
 
 
 def test_the_newest_three_backups_are_kept(tmp_path):
