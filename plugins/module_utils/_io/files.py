@@ -155,8 +155,9 @@ def refuse_failed_restart(name: str, answer: Answer) -> None:
     if code not in ("", "0"):
         said = " ".join(answer.text("restart").split())
         raise HostError(
-            f"{name}: restart_command ended with exit status {code} after the file was changed:"
-            f" {said[-300:] or 'no output'}"
+            f"{name}: the file was changed, and stays so, but the restart command ended with exit status {code}:"
+            f" {said[-300:] or 'no output'}; mend that command (of a node: quazzar_node_restart_command), and run it"
+            " again"
         )
 
 
