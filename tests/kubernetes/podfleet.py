@@ -371,6 +371,9 @@ class PodFleet(Fleet):
         rule = ["to", self.pod_network(), "uidrange", f"{user.pw_uid}-{user.pw_uid}", "pref", number, "prohibit"]
         subprocess.run(["ip", "rule", "add", *rule], check=True)
         before = self.controller
+        home, was_there = Path(user.pw_dir), Path(user.pw_dir).exists()
+        # Ansible would make its directory in the home of that user, which with these rights it can.
+        self._environment["ANSIBLE_REMOTE_TMP"] = str(self.work / "remote-tmp")
         identity = [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
         rights = [f"--inh-caps={KEPT}", f"--ambient-caps={KEPT}", "--securebits=+no_setuid_fixup"]
         self.controller = ["setpriv", *identity, *rights]
@@ -378,7 +381,9 @@ class PodFleet(Fleet):
             yield self.controller
         finally:
             self.controller = before
+            del self._environment["ANSIBLE_REMOTE_TMP"]
             subprocess.run(["ip", "rule", "del", *rule], check=True)
+        assert home.exists() == was_there, f"{home} was made on this machine"
 
 
 class _Elsewhere:
