@@ -30,12 +30,12 @@ def test_a_watch_that_breaks_off_is_begun_anew(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # No event is what the client makes of a line that it cannot read.
-    watches = iter([[{"type": "ADDED", "object": a_pod("b", "10.0.0.2")}, None], Enough()])
+    watches: list[Any] = [[{"type": "ADDED", "object": a_pod("b", "10.0.0.2")}, None], Enough()]
     listed = SimpleNamespace(items=[a_pod("a", "10.0.0.1")], metadata=SimpleNamespace(resource_version="7"))
 
     class Watch:
         def stream(self, *_args: Any, **_options: Any) -> Iterator[Any]:
-            now = next(watches)
+            now = watches.pop(0)
             if isinstance(now, Enough):
                 raise now
             yield from now
