@@ -14,7 +14,7 @@ nothing any more. What the file holds is for people, for telling whether the pro
 those who share the lock: what the run has done. Times are seconds since the epoch by the clock of that host.
 
 Runs that share the lock at a time are one wave. Whoever ends before the others leaves its entry behind, marked as
-ended, so that its failures still count. It holds nothing, and goes with the last of the wave.
+ended, so that its failures still count. It holds nothing, does not expire, and goes with the last of the wave.
 """
 
 from __future__ import annotations
@@ -209,18 +209,22 @@ def renewed(mine: Holder | None, run: Holder) -> Holder:
 
 def wave(holders: t.Iterable[Holder], run_id: str, decision: Decision) -> Wave:
     """What the others do or have done that share the lock with this run. Who has died does not count any more: the run
-    that is started in its place tries the same nodes."""
+    that is started in its place tries the same nodes. What an ended run did not get to is planned by that one too."""
     others = [each for each in holders if each.run_id != run_id and each.kind == SHARED and each not in decision.over]
     alive = [holder for holder in others if not holder.ended]
     return Wave(
         len(alive),
         Counts(
-            planned=sum(holder.counts.planned for holder in others if holder.counts),
+            planned=sum(_planned(holder.counts, holder.ended) for holder in others if holder.counts),
             done=sum(holder.counts.done for holder in others if holder.counts),
             bad=sum(holder.counts.bad for holder in others if holder.counts),
             rate=sum(holder.counts.rate for holder in alive if holder.counts),
         ),
     )
+
+
+def _planned(counts: Counts, ended: bool) -> int:
+    return counts.done + counts.bad if ended else counts.planned
 
 
 def shown(text: str) -> str:
@@ -231,12 +235,13 @@ def shown(text: str) -> str:
 
 def decide(holders: t.Iterable[Holder], run_id: str, kind: str, *, now: int, ended: t.Container[str] = ()) -> Decision:
     """``ended``: names of files whose process is known to have ended. Shared locks can be had side by side. What runs
-    left that have ended in peace goes when nobody is left of their wave, or when the lock is to be exclusive."""
+    left that have ended in peace does not expire: it goes when nobody is left of their wave, or when the lock is to be
+    exclusive."""
     everybody = tuple(holders)
     own = sorted((holder for holder in everybody if holder.run_id == run_id), key=lambda holder: holder.until)
     mine = own[-1] if own else None
     others = [holder for holder in everybody if holder.run_id != run_id]
-    dead = [holder for holder in others if holder.until <= now or (holder.name in ended and not holder.ended)]
+    dead = [holder for holder in others if not holder.ended and (holder.until <= now or holder.name in ended)]
     alone = kind == EXCLUSIVE or (mine is None and all(holder.ended or holder in dead for holder in others))
     over = [holder for holder in others if holder in dead or (holder.ended and alone)]
     # Beside a run that died while it made its shared lock exclusive; to ask for a shared one again puts that right.

@@ -248,6 +248,31 @@ def test_what_ended_runs_left_goes_with_the_last_of_the_wave() -> None:
     assert decision.over == ()
 
 
+def test_what_an_ended_run_has_done_is_not_forgotten_before_the_wave_is_over() -> None:
+    left = shared("left", run_lock.Counts(4, 1, 3, 9), ended=True, until=NOW - 1)
+    everybody = (left, shared("live"), shared("me"))
+    for there in (everybody, everybody[:2], (left, shared("me"))):
+        decision = run_lock.decide(there, "me", "shared", now=NOW)
+        assert (decision.blocking, decision.over) == ((), ())
+        assert run_lock.wave(there, "me", decision).counts.bad == 3
+    # nothing stays for ever: neither with an exclusive lock, nor where whoever was left of the wave has died
+    dead = shared("dead", until=NOW)
+    assert run_lock.decide((left, shared("me")), "me", "exclusive", now=NOW).over == (left,)
+    assert set(run_lock.decide((left, dead), "me", "shared", now=NOW).over) == {left, dead}
+    assert run_lock.decide((left,), "me", "exclusive", now=NOW).over == (left,)
+
+
+def test_what_an_ended_run_did_not_get_to_is_planned_by_nobody_any_more() -> None:
+    # It is started again three times, and each time plans what is left: ten nodes, eight of them done in the end.
+    relaunched = [
+        shared("first", run_lock.Counts(10, 3, 1, 5), ended=True),
+        shared("second", run_lock.Counts(7, 4, 0, 5), ended=True),
+        shared("third", run_lock.Counts(3, 1, 0, 5)),
+    ]
+    decision = run_lock.decide(relaunched, "me", "shared", now=NOW)
+    assert run_lock.wave(relaunched, "me", decision) == run_lock.Wave(1, run_lock.Counts(4 + 4 + 3, 8, 1, 5))
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(COUNTS | st.none(), st.booleans()), max_size=6))
 def test_every_run_of_a_wave_sees_the_same_sums(entries: list[tuple[run_lock.Counts | None, bool]]) -> None:
