@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,10 @@ def test_what_must_not_be_sliced_refuses_to_be(fleet):
     # a workflow of another name is no slice, and a slice may be one where it has the whole Control Panel
     awx.run("grace_open", awx_job_template_name="Quazzar", awx_workflow_job_name="Quazzar CA rotation")
     replicas = {"quazzar_cp_inventory": awx.groups["quazzar_cp"]}
-    job = awx.run("nodes_reregister", hosts=["node02"], **SLICED, **replicas)
-    assert {node["name"]: node["state"] for node in job.report["nodes"]} == {"node02": "current"}
+    del awx.variables["quazzar_cp_hosts"]
+    for number in (1, 2):
+        # the group has its hosts in another order in each slice, and the lock is the same
+        job = awx.run("nodes_reregister", hosts=[f"node0{number}", f"cp{number}"], **SLICED, **replicas)
+        assert {node["name"]: node["state"] for node in job.report["nodes"]} == {f"node0{number}": "current"}
+        assert set(re.findall(r"Ask for the lock\] \*+ \w+: \[\w+ -> (\w+)", job.text)) == {"cp1"}
     assert len(made.loaded()["cp2"]) == 1

@@ -398,6 +398,13 @@ def test_what_is_waited_for_is_not_what_the_task_says_of_itself(path):
                 assert f" is not {word}" not in str(task["until"]), task.get("name")
 
 
+def test_the_order_of_hosts_does_not_decide_where_the_lock_is():
+    """Job slices of AWX have the hosts of the Control Panel in another order each, and must share one lock."""
+    text = (ROOT / "roles/controlplane/tasks/platforms/env_file/lock.yml").read_text(encoding="utf-8")
+    picked = re.findall(r"quazzar_cp_hosts\b[^\]}]*", text)
+    assert len(picked) == 2 and {each.strip() for each in picked} == {"quazzar_cp_hosts | sort | first"}
+
+
 def test_whoever_ignores_an_unreachable_host_fails_with_the_next_task():
     """Ansible goes on with a host that was not there, as if the task had been done."""
     found = 0
