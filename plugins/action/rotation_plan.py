@@ -69,6 +69,7 @@ class ActionModule(EvidenceAction):
         "goal": {"type": "str", "choices": list(report.GOALS), "default": "drift"},
         "nodes": {"type": "list", "elements": "str", "required": True},
         "share": {"type": "list", "elements": "str", "default": []},
+        "sliced": {"type": "bool", "default": False},
         "cp_hosts": {"type": "list", "elements": "str", "required": True},
         "node_var": {"type": "str", "default": "__fleet_evidence_node"},
         "replica_var": {"type": "str", "default": "__controlplane_replica"},

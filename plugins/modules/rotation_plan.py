@@ -59,6 +59,12 @@ options:
     type: list
     elements: str
     default: []
+  sliced:
+    description: >-
+      Whether other runs move nodes that are not in O(nodes) at the same time, as job slices of AWX do. With it, or with O(share), the server
+      certificate is not renewed before the registrations, because that costs the links of all nodes.
+    type: bool
+    default: false
   cp_hosts:
     description: The inventory names of the Control Panel's replicas.
     type: list

@@ -228,7 +228,8 @@ class Node:
 class Settings:
     """What the operator decided. Durations are timedeltas. ``rescued``: the nodes to rescue, which are the operator's
     whatever CA they come from (empty: every node without a link whose CA is known). ``share``: the
-    nodes of this run, where others move the rest at the same time (empty: all). ``compromised``: SHA-256 digests of the
+    nodes of this run, where others move the rest at the same time (empty: all). ``sliced``: others move the rest, also
+    where this run cannot name them. ``compromised``: SHA-256 digests of the
     CA certificates whose key is in wrong hands. ``replaced``: those of the CA that a planned rotation replaces.
     ``revoking``: this run takes all trust from the compromised CAs; any other stops while one is trusted.
     ``bridged``: the CP can send a bridge from the CA before along with its server certificate."""
@@ -245,6 +246,7 @@ class Settings:
     batches: tuple[object, ...] = (1, "5%", "25%")
     rescued: frozenset[str] = frozenset()
     share: frozenset[str] = frozenset()
+    sliced: bool = False
     compromised: frozenset[str] = frozenset()
     revoking: bool = False
     compromised_at: datetime | None = None

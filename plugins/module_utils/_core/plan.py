@@ -131,10 +131,16 @@ def make(evidence: Evidence) -> Plan:
     )
     close = tuple(replica.name for replica in evidence.replicas if _closes(replica, needed))
     narrow = tuple(node.name for node in evidence.nodes if _narrows(node, evidence, world))
+    flip_first = bool(flip) and _flips_first(evidence, world, register)
+    stops = (
+        *_stops(evidence, world, register, preserve, bundle_test),
+        *_forgetful(evidence, open_window, decided),
+        *_beyond_its_slice(evidence, flip_first),
+    )
     return Plan(
         world=world,
         phase=_phase(evidence, register, open_window, preserve, close, narrow, flip),
-        stops=(*_stops(evidence, world, register, preserve, bundle_test), *_forgetful(evidence, open_window, decided)),
+        stops=stops,
         warnings=tuple(_warnings(evidence, world, register, flip)),
         states={node.name: state(node, evidence) for node in evidence.nodes},
         gate=decided,
@@ -146,7 +152,7 @@ def make(evidence: Evidence) -> Plan:
         keep_identity=_keep(evidence, register, needed),
         register=register,
         flip=flip,
-        flip_first=bool(flip) and _flips_first(evidence, world, register),
+        flip_first=flip_first,
         close_window=close,
         retire={r.name: tuple(entry.path for entry in r.retirable) for r in evidence.replicas if r.name in close},
         narrow_pins=narrow,
@@ -629,6 +635,17 @@ def _forgetful(evidence: Evidence, open_window: tuple[str, ...], decided: gate_m
         " CC_TRUST_ADDITIONAL_CA_CERTS, or make the nodes reachable or give them a waiver"
         for replica in evidence.replicas
         if others and replica.forgets and replica.name in open_window
+    ]
+
+
+def _beyond_its_slice(evidence: Evidence, flip_first: bool) -> list[str]:
+    """Nodes that a slice does not look at would lose their link too, and nobody would be told."""
+    settings = evidence.settings
+    if not (settings.sliced and settings.flip_possible and flip_first):
+        return []
+    return [
+        "no bundle is pinned, and the CP serves from a legacy CA: this run renews the server certificate for all nodes,"
+        " also for those that are not in its slice: run it once without slices"
     ]
 
 

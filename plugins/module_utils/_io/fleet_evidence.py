@@ -155,6 +155,7 @@ def settings(options: Options) -> Settings:
         legacy_probes=options["legacy_probes"],
         rescued=frozenset(options["rescued"]),
         share=frozenset(options["share"]),
+        sliced=options["sliced"] or bool(options["share"]),
         compromised=frozenset(normalise_fingerprint(text) for text in options["compromised"]),
         compromised_at=parse_time(options["compromised_at"], "compromised_at"),
         revoking=options["goal"] == "revoke",

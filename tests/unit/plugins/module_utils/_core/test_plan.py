@@ -350,6 +350,20 @@ class TestPins:
         moved = replace(seen, nodes=(node(beat=False),), settings=Settings(pin_bundle="never"))
         assert (plan.make(moved).stops, plan.make(moved).flip_first) == ((), True)
 
+    def test_a_slice_does_not_renew_the_server_certificate_for_all(self) -> None:
+        pools = tuple(replica(name, "W1", pool=[entry(OLD)]) for name in ("cp1", "cp2"))
+        able = Settings(pin_bundle="never", flip_possible=True)
+        seen = evidence(legacy(), replicas=pools, settings=able)
+        assert (plan.make(seen).stops, plan.make(seen).flip_first) == ((), True)
+        assert plan.make(replace(seen, settings=replace(able, sliced=True))).stops == (
+            "no bundle is pinned, and the CP serves from a legacy CA: this run renews the server certificate for all"
+            " nodes, also for those that are not in its slice: run it once without slices",
+        )
+        # nothing of it where a slice renews nothing
+        for other in (replace(able, pin_bundle="always"), replace(able, pin_bundle="auto", bundle_works=True)):
+            assert plan.make(replace(seen, settings=replace(other, sliced=True))).stops == ()
+        assert plan.make_rescue(replace(seen, settings=replace(able, sliced=True))).flip == ()
+
     def test_a_flip_that_was_interrupted_goes_on(self) -> None:
         halves = (replica("cp1", "W2"), replica("cp2", "W1"))
         able = Settings(flip_possible=True)
