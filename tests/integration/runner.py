@@ -38,12 +38,14 @@ class Awx:
         self.fleet = fleet
         tree = yaml.safe_load(fleet.layout.inventory.read_text(encoding="utf-8"))["all"]
         self.groups = {name: dict(group["hosts"]) for name, group in tree["children"].items()}
-        #: As text, like the answers to a survey; AWX keeps numbers and lists of its own variables as they are.
+        #: As text, like the answers to a survey. Numbers and lists of its own variables AWX keeps as they are.
         self.variables = {**tree["vars"], **fleet.group_vars["all"], **variables}
         self.variables["quazzar_report_dir"] = ""
         for name, value in self.variables.items():
             if isinstance(value, (bool, float)):
                 self.variables[name] = str(value).lower()
+            elif isinstance(value, dict):
+                self.variables[name] = json.dumps(value)
         self.jobs: list[Job] = []
 
     def inventory(self, hosts: Iterable[str]) -> dict[str, Any]:

@@ -398,6 +398,44 @@ def test_what_is_waited_for_is_not_what_the_task_says_of_itself(path):
                 assert f" is not {word}" not in str(task["until"]), task.get("name")
 
 
+def expressions(value: Any, *, bare: bool = False) -> Iterator[str]:
+    """The Jinja expressions in a value of a task, without the texts in them. ``bare``: all of it is one."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            # Arguments of a module are converted by its specification, and become by Ansible.
+            if key != "become" and not (str(key).startswith("quazzar.ca_rotation.") and isinstance(inner, dict)):
+                yield from expressions(inner, bare=key in ("when", "until", "failed_when", "changed_when", "that"))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from expressions(inner, bare=bare)
+    elif isinstance(value, str):
+        for each in [value] if bare else re.findall(r"\{[{%](.*?)[%}]\}", value, re.DOTALL):
+            yield re.sub(r"'[^']*'|\"[^\"]*\"", "''", each)
+
+
+def is_converted(name: str, kind: str, expression: str, behind: str) -> bool:
+    """A mapping is told apart from a text, or only asked whether there is anything in it."""
+    if kind == "bool":
+        return re.match(r"\s*\|\s*bool\b", behind) is not None
+    return f"{name} is string" in expression or behind.startswith(" | default({}, true) | length")
+
+
+@pytest.mark.parametrize("kind", ["bool", "dict"])
+def test_a_variable_that_may_be_text_is_converted_where_a_template_reads_it(kind):
+    """An extra variable of AWX may be text, and so is one of -e NAME=VALUE; "false" is true and has no keys."""
+    options = specs_of("quazzar")["settings"]["options"]
+    names = "|".join(name for name, option in options.items() if option.get("type") == kind)
+    paths = [path for path in files(ROOT / "roles", ".yml") if path.parent.name not in ("meta", "defaults")]
+    found = [
+        (is_converted(use.group(1), kind, expression, expression[use.end() :]), f"{name_of(path)}: {expression}")
+        for path in [*paths, *files(ROOT / "playbooks", ".yml")]
+        for expression in expressions(loaded(path))
+        for use in re.finditer(rf"\b({names})\b", expression)
+    ]
+    assert [where for fine, where in found if not fine] == []
+    assert len(found) > 2
+
+
 def test_the_order_of_hosts_does_not_decide_where_the_lock_is():
     """Job slices of AWX have the hosts of the Control Panel in another order each, and must share one lock."""
     text = (ROOT / "roles/controlplane/tasks/platforms/env_file/lock.yml").read_text(encoding="utf-8")
