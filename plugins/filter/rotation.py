@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core import batches, handshake, report
@@ -77,6 +78,24 @@ def slice_of(nodes: t.Sequence[str], spec: str) -> list[str]:
     return list(batches.share(nodes, spec))
 
 
+def added_hosts(given: t.Any) -> dict[str, t.Any]:
+    """Hosts with their variables that may be JSON text: as hosts and error. The error tells no value, which may be a
+    password."""
+    try:
+        hosts = json.loads(given if given.strip() else "{}") if isinstance(given, str) else given
+    except (ValueError, RecursionError):
+        return {"hosts": {}, "error": "text that is no JSON"}
+    if hosts is None:
+        return {"hosts": {}, "error": ""}
+    if not isinstance(hosts, t.Mapping):
+        found = "a list" if isinstance(hosts, list) else "a text" if isinstance(hosts, str) else "no mapping"
+        return {"hosts": {}, "error": found}
+    unfit = [str(name) for name, variables in hosts.items() if not isinstance(variables, t.Mapping)]
+    if unfit:
+        return {"hosts": {}, "error": f"no mapping for {', '.join(unfit)}"}
+    return {"hosts": dict(hosts), "error": ""}
+
+
 def artefact(document: Result) -> dict[str, t.Any]:
     """A report that is small enough for what AWX keeps of a job."""
     return report.artefact(document)
@@ -91,4 +110,5 @@ class FilterModule:
             "doors": doors,
             "slice_of": slice_of,
             "artefact": artefact,
+            "added_hosts": added_hosts,
         }

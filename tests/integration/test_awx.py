@@ -118,6 +118,8 @@ def test_what_must_not_be_sliced_refuses_to_be(fleet):
     assert job.says("quazzar_slice is 1/2: this playbook must not be sliced")
     job = awx.run("nodes_reregister", status="failed", hosts=["node01", "cp1"], **SLICED)
     assert job.says("a slice of AWX has only some of the hosts, those of the Control Panel too")
+    job = awx.run("nodes_reregister", status="failed", quazzar_cp_inventory="cp1: {ansible_host: hush}")
+    assert job.says("expected a mapping of host to a mapping of variables (as text: JSON), found text that is no JSON")
     job = awx.run("nodes_reregister", status="failed", quazzar_slice="3/3")
     assert job.says("quazzar_slice is '3/3', but there are 2 nodes: use at most so many slices")
     job = awx.run("drift_report", status="failed", limit="node01")

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import typing as t
 
@@ -114,6 +115,33 @@ def test_every_filter_is_documented_where_ansible_looks_for_it(name: str) -> Non
 
 def test_no_documentation_is_left_over() -> None:
     assert {path.stem for path in FOLDER.glob("*.yml")} == set(rotation.FilterModule().filters())
+
+
+HOSTS = {"cp1": {"ansible_host": "10.0.0.11"}, "cp2": {}}
+
+
+@pytest.mark.parametrize(
+    ("given", "hosts", "error"),
+    [
+        (HOSTS, HOSTS, ""),
+        (json.dumps(HOSTS), HOSTS, ""),
+        ({}, {}, ""),
+        ("", {}, ""),
+        (" \n", {}, ""),
+        (None, {}, ""),
+        ("{}", {}, ""),
+        ("cp1: {ansible_host: hush}", {}, "text that is no JSON"),
+        ("[" * 9000, {}, "text that is no JSON"),
+        ('"hush"', {}, "a text"),
+        ([{"cp1": {"ansible_host": "hush"}}], {}, "a list"),
+        ('["hush"]', {}, "a list"),
+        (7, {}, "no mapping"),
+        ({**HOSTS, "cp3": "hush"}, {}, "no mapping for cp3"),
+        ('{"cp1": null, "cp2": ["hush"]}', {}, "no mapping for cp1, cp2"),
+    ],
+)
+def test_hosts_that_are_added_and_what_is_none(given: t.Any, hosts: dict[str, t.Any], error: str) -> None:
+    assert rotation.added_hosts(given) == {"hosts": hosts, "error": error}
 
 
 def test_slices_and_artefacts() -> None:
