@@ -108,13 +108,28 @@ def questions() -> list[Any]:
 def test_what_a_survey_asks_is_a_variable_of_the_collection_that_takes_the_answer(question):
     option = variables()[question["variable"]]
     assert option.get("type", "str") in TAKEN_BY[question["type"]]
-    default = question["default"]
     if question["type"] == "multiplechoice":
-        assert default in question["choices"]
         assert option.get("type") != "bool" or question["choices"] == ["true", "false"]
-        default = {"true": True, "false": False}.get(default, default)
-    assert default == option["default"] or (default == "" and option["default"] == [])
+        assert question.get("default") in (None, *question["choices"])
+        assert question.get("default") in (None, str(option["default"]).lower())
+    else:
+        assert "default" not in question
     assert question["question_description"].endswith(".")
+
+
+@pytest.mark.parametrize("question", questions())
+def test_an_optional_question_has_no_default(question):
+    """AWX makes an extra variable of each default where nobody is asked, even of an empty one, and an extra variable
+    hides what the inventory says."""
+    assert question["required"] or "default" not in question
+
+
+def test_no_job_of_a_workflow_hides_what_the_inventory_says():
+    """What asks the gate has no survey, so it and the job that closes must both go by the inventory."""
+    (workflow,) = data("workflows")
+    used = {node.get("unified_job_template") for node in workflow["simplified_workflow_nodes"]} - {None}
+    asked = [question for name in used for question in templates()[name].get("survey_spec", {}).get("spec", [])]
+    assert asked and not [each["variable"] for each in asked if each["required"] or "default" in each]
 
 
 def test_variables_of_templates_are_documented():
