@@ -443,6 +443,26 @@ def test_an_artefact_of_a_large_fleet_keeps_what_needs_attention() -> None:
     assert made["left_out"] == {"nodes": 9000, "gate.blocked": 4000}
 
 
+def test_what_an_artefact_says_as_the_report_does_and_what_it_shortens() -> None:
+    """The page on AWX says so: docs/awx.md."""
+    whole = document(evidence(*(legacy(f"n{number:04}") for number in range(1000)), registry=None), "close")
+    made = report.artefact(whole)
+    for key in ("finished", "counts"):
+        assert made[key] == whole[key], key
+    assert whole["gate"]["reasons"] and not whole["gate"]["open"]
+    assert {key: made["gate"][key] for key in ("open", "reasons")} == {
+        key: whole["gate"][key] for key in ("open", "reasons")
+    }
+    assert {"nodes", "unfinished", "gate.blocked"} <= set(made["left_out"])
+    for place, number in made["left_out"].items():
+        found, full = made, whole
+        for key in place.split("."):
+            found, full = found[key], full[key]
+        assert len(found) + number == len(full), place
+    page = (ROOT / "docs" / "awx.md").read_text(encoding="utf-8")
+    assert "`finished`, `counts`, `gate.open`" in page
+
+
 @given(st.integers(0, 200), st.integers(2_000, 20_000))
 def test_an_artefact_has_never_more_characters_than_it_may(number: int, limit: int) -> None:
     made = report.artefact(many(number), limit)
