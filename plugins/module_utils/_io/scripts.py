@@ -318,8 +318,8 @@ qz_replace() (
   cat >"$temp" 2>/dev/null || qz_refuse "could not be written in $dir: the disk is full, or its quota"
   [ -z "$o_size" ] || [ "$(stat -c %s -- "$temp")" = "$o_size" ] || qz_refuse "could not be copied whole"
   if [ -e "$target" ]; then
-    # Owner, mode, access lists and security context are the old file's; its time is not, or a watcher would miss
-    # the change.
+    # Owner, mode, access lists and security context are the old file's, and attributes where cp can; its time is not,
+    # or a watcher would miss the change.
     cp --attributes-only --preserve=all -- "$target" "$temp" 2>/dev/null ||
       cp --attributes-only -p -- "$target" "$temp" 2>/dev/null || qz_refuse "its owner and mode cannot be kept"
     touch -- "$temp" 2>/dev/null
