@@ -95,6 +95,7 @@ EXAMPLES = r"""
     state: patched
     merge_type: strategic-merge
     definition: "{{ item.definition }}"
+    hidden_fields: [data, stringData, spec, metadata.annotations]
   loop: "{{ pool.patches }}"
 """
 

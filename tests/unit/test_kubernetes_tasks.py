@@ -1,0 +1,105 @@
+# Copyright (c) 2026, Quazzar CA Rotation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a task of kubernetes.core leaves in its result, which is printed at -v and stored by AWX: kubernetes.core itself
+hides the fields that the task names."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROLE = Path(__file__).resolve().parents[2] / "roles" / "controlplane"
+PASSWORD, BASE64 = "hunter22-plain", "aHVudGVyMjItYmFzZTY0"
+APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+def _writes(tasks: list[dict[str, Any]], where: str) -> list[Any]:
+    """The arguments of each task that writes by kubernetes.core, also in blocks."""
+    found = []
+    for task in tasks:
+        found += _writes(task.get("block", []), where)
+        if "kubernetes.core.k8s" in task:
+            found.append(pytest.param(task, id=f"{where}: {task['name']}"))
+    return found
+
+
+TASKS = [
+    param
+    for path in sorted((ROLE / "tasks").rglob("*.yml"))
+    for param in _writes(yaml.safe_load(path.read_text(encoding="utf-8")), path.name)
+]
+
+
+@pytest.fixture(scope="module")
+def service(other_collections: Path) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(other_collections))
+        return importlib.import_module("ansible_collections.kubernetes.core.plugins.module_utils.k8s.service")
+
+
+def _hidden(task: dict[str, Any]) -> list[str]:
+    fields = task["kubernetes.core.k8s"].get("hidden_fields") or []
+    if not isinstance(fields, str):
+        return list(fields)
+    name = fields.strip("{} ")
+    found: list[str] = yaml.safe_load((ROLE / "vars" / "main.yml").read_text(encoding="utf-8"))[name]
+    return found
+
+
+def _applied(**fields: Any) -> dict[str, Any]:
+    """An object made by ``kubectl apply``, which notes all of it in an annotation."""
+    meta = {"name": "settings", "namespace": "quazzar", "uid": "u1", "resourceVersion": "7", "generation": 1}
+    managed = [{"manager": "kubectl", "time": "2026-11-26T03:00:00Z", "fieldsV1": {"f:data": {"f:PASSWORD": {}}}}]
+    return {**fields, "metadata": {**meta, "annotations": {APPLIED: json.dumps(fields)}, "managedFields": managed}}
+
+
+def _pod_spec(value: str) -> dict[str, Any]:
+    return {"containers": [{"name": "cp", "env": [{"name": "PASSWORD", "value": value}]}]}
+
+
+OBJECTS = {
+    "Secret": _applied(kind="Secret", data={"PASSWORD": BASE64}, stringData={"PASSWORD": PASSWORD}),
+    "ConfigMap": _applied(kind="ConfigMap", data={"PASSWORD": PASSWORD}, binaryData={"PASSWORD": BASE64}),
+    "Deployment": _applied(kind="Deployment", spec={"template": {"spec": _pod_spec(PASSWORD)}}),
+    "Pod": _applied(kind="Pod", spec=_pod_spec(PASSWORD)),
+}
+
+
+def test_the_tasks_are_found() -> None:
+    assert len(TASKS) == 3
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("kind", OBJECTS)
+def test_no_value_of_an_object_is_left_in_the_result(service: Any, task: dict[str, Any], kind: str) -> None:
+    text = json.dumps(OBJECTS[kind])
+    assert PASSWORD in text or BASE64 in text
+    left = service.hide_fields(OBJECTS[kind], _hidden(task))
+    assert left["metadata"]["name"] == "settings"
+    assert not [value for value in (PASSWORD, BASE64) if value in json.dumps(left)]
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("kind", ["Secret", "ConfigMap", "Deployment"])
+def test_a_change_of_what_is_hidden_is_a_change_still(service: Any, task: dict[str, Any], kind: str) -> None:
+    """kubernetes.core takes an object in which nothing else than its numbers has changed for one that was not."""
+    after = copy.deepcopy(OBJECTS[kind])
+    after["spec" if kind == "Deployment" else "data"]["more"] = PASSWORD
+    after["metadata"].update(resourceVersion="8", generation=2)
+    after["metadata"]["managedFields"].append({"manager": "OpenAPI-Generator", "fieldsV1": {"f:data": {"f:more": {}}}})
+    same, shown = service.diff_objects(OBJECTS[kind], after, _hidden(task))
+    assert not same and PASSWORD not in json.dumps(shown)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_no_diff_of_an_object_is_shown(task: dict[str, Any]) -> None:
+    """What is hidden in the result is hidden in the diff: what would be left of it tells nothing that is true."""
+    assert task.get("diff") is False or task["kubernetes.core.k8s"]["state"] == "absent"  # which never has one
