@@ -30,7 +30,7 @@ class ActionModule(EvidenceAction):
 
     def perform(self, options: dict[str, Any]) -> dict[str, Any]:
         look = pods.Look(options)
-        made = look.change(options["add"], options["remove"], unmount=options["unmount"])
+        made = look.change(options["add"], options["remove"], options["files"], unmount=options["unmount"])
         patches = list(made.patches)
         if options["restart"] and not patches:
             patches = [workload_patch.restart(look.found, rfc3339(utc_now()))]

@@ -45,7 +45,9 @@ options:
     type: str
     default: quazzar-legacy-cas
   legacy_dir:
-    description: Directory at which that object is mounted when entries are added. When empty nothing is mounted.
+    description:
+      - Directory at which that object is mounted when entries in it are added. When empty nothing is mounted.
+      - It is an error where the mount would hide an entry of the variable, which is neither a key of the object nor one of O(files).
     type: str
     default: ''
   variable:
@@ -71,7 +73,9 @@ options:
     type: bool
     default: false
   files:
-    description: Names of certificates of which RV(missing) says whether they have been placed.
+    description:
+      - Names of certificates that are keys of that object, or are just being placed in it.
+      - RV(missing) says which of them are not there yet.
     type: list
     elements: str
     default: []
@@ -88,6 +92,8 @@ EXAMPLES = r"""
     legacy_dir: /var/lib/quazzar-cc/legacy
     add:
       - /var/lib/quazzar-cc/legacy/7d1ed4b0ae2c19c3.crt
+    files:
+      - 7d1ed4b0ae2c19c3.crt
   register: pool
 
 - name: Open it

@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a task of kubernetes.core leaves in its result, which is printed at -v and stored by AWX: kubernetes.core itself
-hides the fields that the task names."""
+"""What the tasks of the platform kubernetes ask for. What one of kubernetes.core leaves in its result is printed at -v
+and stored by AWX: kubernetes.core itself hides the fields that the task names."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ PASSWORD, BASE64 = "hunter22-plain", "aHVudGVyMjItYmFzZTY0"
 APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
-def _writes(tasks: list[dict[str, Any]], where: str) -> list[Any]:
-    """The arguments of each task that writes by kubernetes.core, also in blocks."""
-    found = []
-    for task in tasks:
-        found += _writes(task.get("block", []), where)
-        if "kubernetes.core.k8s" in task:
-            found.append(pytest.param(task, id=f"{where}: {task['name']}"))
-    return found
+def _with(module: str, tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The tasks of this module, also in blocks."""
+    inner = [each for task in tasks for each in _with(module, task.get("block", []))]
+    return [*inner, *(task for task in tasks if module in task)]
+
+
+def _tasks(module: str, path: Path) -> list[dict[str, Any]]:
+    return _with(module, yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
 TASKS = [
-    param
+    pytest.param(task, id=f"{path.name}: {task['name']}")
     for path in sorted((ROLE / "tasks").rglob("*.yml"))
-    for param in _writes(yaml.safe_load(path.read_text(encoding="utf-8")), path.name)
+    for task in _tasks("kubernetes.core.k8s", path)
 ]
 
 
@@ -103,3 +103,23 @@ def test_a_change_of_what_is_hidden_is_a_change_still(service: Any, task: dict[s
 def test_no_diff_of_an_object_is_shown(task: dict[str, Any]) -> None:
     """What is hidden in the result is hidden in the diff: what would be left of it tells nothing that is true."""
     assert task.get("diff") is False or task["kubernetes.core.k8s"]["state"] == "absent"  # which never has one
+
+
+def _pool_options(platform: str, name: str) -> dict[str, Any]:
+    (task,) = _tasks("quazzar.ca_rotation.k8s_trust_pool", ROLE / "tasks" / "platforms" / platform / name)
+    options: dict[str, Any] = task["quazzar.ca_rotation.k8s_trust_pool"]
+    return options
+
+
+def test_what_opens_a_window_names_the_cas_that_are_just_being_placed() -> None:
+    """In check mode, and where a repository places them, they are no keys of the object yet."""
+    before, then = (_pool_options("kubernetes", name) for name in ("preflight.yml", "set_pool.yml"))
+    assert "controlplane_pool_files" in before["files"] and "controlplane_pool_files" in then["files"]
+    different = {name for name in then if before.get(name) != then[name]}
+    assert different == {"remove", "files"}, "what is refused before a change is what would be done"
+
+
+def test_what_puts_a_pool_back_mounts_nothing() -> None:
+    """It would hide the files that the pool named before, and the run could not put them back."""
+    assert _pool_options("kubernetes", "restore_pool.yml")["legacy_dir"] == ""
+    assert "controlplane_unmount is not defined" in _pool_options("declared", "await_change.yml")["legacy_dir"]

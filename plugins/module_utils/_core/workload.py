@@ -619,7 +619,7 @@ def _refuse_a_taken_place(box: Json, path: str) -> None:
         if taken and _directory(taken) == _directory(path) and not same_name:
             raise InputError(
                 f"container {_text(box.get('name'))}: expected nothing at {path}, where the legacy CAs are to be"
-                f" mounted, found the volume {name} at {taken}. Choose another directory: quazzar_legacy_dir."
+                f" mounted, found the volume {name} at {taken}. Choose another directory: quazzar_legacy_ca_dir."
             )
 
 

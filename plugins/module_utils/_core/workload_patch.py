@@ -10,7 +10,8 @@ their objects in a repository write there instead."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import posixpath
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,16 +67,25 @@ class Legacy:
 
 def legacy(found: Json, box: Json, path: str, kind: str, name: str) -> Legacy:
     """The object behind ``path`` in the container, else the one that is to come there. An object that is mounted there
-    already is used, whatever its name: two volumes cannot be mounted at one path."""
+    already is used, whatever its name: two volumes cannot be mounted at one path. Raises InputError with the remedy
+    where no new key of it would be seen."""
     path = path.rstrip("/")
-    mounted = any(str(m.get("mountPath")).rstrip("/") == path for m in box.get("volumeMounts") or ())
-    volume = workload.volume_of(found, box, path) if mounted else None
+    mount: Json = next((m for m in box.get("volumeMounts") or () if str(m.get("mountPath")).rstrip("/") == path), {})
+    volume = workload.volume_of(found, box, path) if mount else None
     if volume is None:
         return Legacy(kind, name, path, mounted=False)
-    if volume.get("configMap"):
-        return Legacy("ConfigMap", str(volume["configMap"].get("name")), path, mounted=True)
-    if volume.get("secret"):
-        return Legacy("Secret", str(volume["secret"].get("secretName")), path, mounted=True)
+    for its_kind, field, its_name in (("ConfigMap", "configMap", "name"), ("Secret", "secret", "secretName")):
+        held = volume.get(field)
+        if held:
+            place = Legacy(its_kind, str(held.get(its_name)), path, mounted=True)
+            parts = [part for part in ("items", "subPath", "subPathExpr") if held.get(part) or mount.get(part)]
+            if parts:
+                raise InputError(
+                    f"{workload.title(found)}: expected the whole {place.kind} {place.name} mounted at {path}, found a"
+                    f" part of it ({', '.join(parts)}), in which no new CA would appear. Nothing was changed. Mount it"
+                    " whole, or set quazzar_legacy_ca_dir to a directory of their own."
+                )
+            return place
     raise InputError(
         f"{workload.title(found)}: expected a ConfigMap or a Secret mounted at {path}, or nothing, found the volume"
         f" {volume.get('name')} of another kind. Place the legacy CAs as files on it"
@@ -93,15 +103,17 @@ def change(
     remove: Sequence[str],
     env_source: str,
     place: Legacy | None,
+    keys: Collection[str] = (),
     unmount: bool = False,
 ) -> Change:
     """What gives the variable these entries more and these less. Raises InputError with the remedy where it must not be
-    set. ``place``: mounted when entries in its directory are added; None: they are files on a volume. ``unmount``: take
-    that mount away again, so that the template of the pods is what it was before."""
+    set. ``place``: mounted when entries in its directory are added; None: they are files on a volume. ``keys``: of the
+    object there, also those that are just being placed. ``unmount``: take that mount away again, so that the template
+    of the pods is what it was before."""
     value = pool.with_entries(source.value, add, remove)
     mount = None
-    directories = {each.rpartition("/")[0].rstrip("/") for each in add}
-    if place is not None and not place.mounted and place.path in directories:
+    if place is not None and not place.mounted and _needs_mount(place, pool.entries(source.value), add, keys):
+        _refuse_to_hide(found, place, pool.entries(value), keys)
         mount = {"kind": place.kind, "name": place.name, "path": place.path}
     own = [m for m in box.get("volumeMounts") or () if unmount and m.get("name") == workload.VOLUME]
     if value == source.value and mount is None and not own:
@@ -119,6 +131,38 @@ def change(
     held = Patch("v1", source.kind, source.name, {key: {source.key: value}})
     body = _unmounted(_stamped(workload.mount_patch(box, mount), value), own)
     return Change(source.value, value, (held, Patch(api, str(found["kind"]), name, body)), mounts=mount is not None)
+
+
+def _below(place: Legacy, entry: str) -> str:
+    """What is left of a path below the directory; empty where it is elsewhere."""
+    path, directory = posixpath.normpath(entry), posixpath.normpath(place.path) + "/"
+    return path[len(directory) :] if path.startswith(directory) else ""
+
+
+def _needs_mount(place: Legacy, before: Sequence[str], add: Sequence[str], keys: Collection[str]) -> bool:
+    # An entry from before that is no key is a file, which needs none.
+    names = [_below(place, each) for each in add if each not in before or _below(place, each) in keys]
+    return any(name and "/" not in name for name in names)
+
+
+def _refuse_to_hide(found: Json, place: Legacy, entries: Sequence[str], keys: Collection[str]) -> None:
+    hidden = [each for each in entries if _below(place, each) and _below(place, each) not in keys]
+    if hidden:
+        raise InputError(
+            f"{workload.title(found)}: the {place.kind} {place.name} is to be mounted at {place.path}, and would hide"
+            f" {', '.join(hidden)}, of which it has no key. Nothing was changed. Place the legacy CAs as files there"
+            " too (quazzar_k8s_legacy_source: volume), or set quazzar_legacy_ca_dir to a directory of their own."
+        )
+
+
+def immutable(found: Json, place: Legacy | None, held: Json) -> str:
+    """Why no CA can be placed in the object ``held``; empty when one can."""
+    if place is None or held.get("immutable") is not True:
+        return ""
+    return (
+        f"{workload.title(found)}: the {place.kind} {place.name}, in which legacy CAs are placed, is immutable. Nothing"
+        " was changed. Delete it and make it anew with the same keys and without immutable: true."
+    )
 
 
 def refused(found: Json, box: Json, variable: str, source: workload.Source, env_source: str) -> str:

@@ -79,15 +79,22 @@ class Look:
             self.options["legacy_name"],
         )
 
+    def held(self) -> Mapping[str, Any]:
+        """The object in which legacy CAs are placed; empty where there is none."""
+        place = self.legacy()
+        pair = (place.kind, place.name) if place else ("", "")
+        return self.cluster.objects([pair]).get(pair, {}) if place else {}
+
     def missing_files(self, names: list[str]) -> list[str]:
         """Which of these are no keys of the object in which legacy CAs are placed."""
-        place = self.legacy() if names else None
-        if place is None:
+        if not names or self.legacy() is None:
             return []
-        held = self.cluster.objects([(place.kind, place.name)]).get((place.kind, place.name)) or {}
+        held = self.held()
         return [name for name in names if name not in (held.get("data") or {})]
 
-    def change(self, add: list[str], remove: list[str], *, unmount: bool) -> workload_patch.Change:
+    def change(self, add: list[str], remove: list[str], files: list[str], *, unmount: bool) -> workload_patch.Change:
+        place = self.legacy()
+        known = (self.held().get("data") or {}) if add and place and not place.mounted else {}
         return workload_patch.change(
             self.found,
             self.box,
@@ -96,7 +103,8 @@ class Look:
             add=add,
             remove=remove,
             env_source=self.options["env_source"],
-            place=self.legacy(),
+            place=place,
+            keys={*files, *known},
             unmount=unmount,
         )
 
@@ -143,14 +151,12 @@ def _marks(look: Look) -> list[dict[str, Any]]:
     """The marks of revoked CAs in the object with the legacy CAs, as entries of a replica: they hold for all pods, also
     for those that do not mount it."""
     try:
-        place = look.legacy()
-        held = look.cluster.objects([(place.kind, place.name)]).values() if place else ()
+        held = look.held()
     except RotationError:
         return []  # said by _beside
     return [
         replica.entry(f"{str(look.options['legacy_dir']).rstrip('/')}/{key}", str(content))
-        for item in held
-        for key, content in (item.get("data") or {}).items()
+        for key, content in (held.get("data") or {}).items()
         if key.endswith(".revoked")
     ]
 
@@ -232,7 +238,8 @@ def _refusals(look: Look, options: Mapping[str, Any]) -> tuple[workload_patch.Le
             f" {keeper} make the change (quazzar_cp_platform: declared), or suspend it and set"
             " quazzar_k8s_keeper_accepted: true."
         )
-    refusals += look.cluster.missing_rights(workload_patch.rights(look.found, look.source, options, place))
+    missing = look.cluster.missing_rights(workload_patch.rights(look.found, look.source, options, place))
+    refusals += missing or [workload_patch.immutable(look.found, place, look.held() if place else {})]
     return place, [refusal for refusal in refusals if refusal]
 
 

@@ -109,7 +109,9 @@ def test_what_must_not_be_set_says_why(cp: t.Callable[..., ClusterDouble]) -> No
 
 def test_another_variable_and_another_place(cp: t.Callable[..., ClusterDouble]) -> None:
     cp()
-    (patch,) = asked(variable="X", add=["/l/a"], legacy_dir="/l", legacy_kind="Secret", legacy_name="n")["patches"]
+    (patch,) = asked(variable="X", add=["/l/a"], files=["a"], legacy_dir="/l", legacy_kind="Secret", legacy_name="n")[
+        "patches"
+    ]
     spec = patch["definition"]["spec"]["template"]["spec"]
     assert spec["containers"][0]["env"] == [{"name": "X", "value": "/l/a"}]
     assert spec["volumes"][0]["secret"] == {"secretName": "n"}
@@ -137,3 +139,14 @@ def test_an_api_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(kubernetes, "Cluster", lost)
     result = act(ActionModule, {**ARGS, "restart": True})
     assert result["unreachable"] is True and result["msg"] == "https://api: no route"
+
+
+def test_nothing_is_mounted_over_a_file_that_is_no_key(cp: t.Callable[..., ClusterDouble]) -> None:
+    double = cp(env=[{"name": POOL, "value": f"{LEGACY}/old.crt"}])
+    result = act(ActionModule, {**ARGS, "legacy_dir": LEGACY, "add": [f"{LEGACY}/a.crt"], "files": ["a.crt"]})
+    assert result["failed"] is True and f"would hide {LEGACY}/old.crt, of which it has no key" in result["msg"]
+    double.held = {("ConfigMap", "quazzar-legacy-cas"): {"data": {"old.crt": "x", "a.crt": "x"}}}
+    assert asked(legacy_dir=LEGACY, add=[f"{LEGACY}/a.crt"])["mounts"] is True
+    # Whoever puts something back names no directory, so that nothing is mounted by it.
+    double.held = {}
+    assert asked(add=[f"{LEGACY}/a.crt"])["mounts"] is False

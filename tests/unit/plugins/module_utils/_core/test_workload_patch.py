@@ -56,8 +56,9 @@ class Api:
         env_source: str = "follow",
         place: Legacy | None = None,
         unmount: bool = False,
+        keys: t.Collection[str] = ("a.crt", "b.crt"),
     ) -> Change:
-        how = {"env_source": env_source, "place": place, "unmount": unmount}
+        how = {"env_source": env_source, "place": place, "unmount": unmount, "keys": keys}
         return workload_patch.change(self.found, self.box, POOL, self.source, add=add, remove=remove, **how)
 
     def apply(self, definition: t.Mapping[str, t.Any]) -> None:
@@ -384,6 +385,92 @@ def test_a_directory_may_be_written_with_a_sign_at_its_end() -> None:
     assert place == Legacy("Secret", NAME, LEGACY, mounted=False)
     api.apply_all(api.change([f"{LEGACY}//a.crt"], place=place))
     assert workload_patch.legacy(api.found, api.box, f"{LEGACY}/", "Secret", NAME).mounted
+
+
+PARENT = "/var/lib/quazzar-cc"
+HIDES = (
+    "Deployment quazzar/quazzar-cc: the ConfigMap quazzar-legacy-cas is to be mounted at {path}, and would hide"
+    " {hidden}, of which it has no key. Nothing was changed. Place the legacy CAs as files there too"
+    " (quazzar_k8s_legacy_source: volume), or set quazzar_legacy_ca_dir to a directory of their own."
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "add", "hidden"),
+    [
+        (f"{LEGACY}/old.crt", [f"{LEGACY}/a.crt"], [f"{LEGACY}/old.crt"]),
+        (f"{LEGACY}/more/old.crt,/etc/theirs.pem", [f"{LEGACY}/a.crt"], [f"{LEGACY}/more/old.crt"]),
+        # it lies there already, so nothing is placed, and the object may not be there at all
+        ("", [f"{LEGACY}/old.crt"], [f"{LEGACY}/old.crt"]),
+        ("", [f"{LEGACY}/a.crt", f"{LEGACY}//old.crt"], [f"{LEGACY}//old.crt"]),
+        (f"{LEGACY}/old.crt", [f"{LEGACY}/new.crt"], [f"{LEGACY}/old.crt", f"{LEGACY}/new.crt"]),
+    ],
+)
+def test_nothing_is_mounted_over_a_ca_where_it_lies(value: str, add: list[str], hidden: list[str]) -> None:
+    api = mounted_at(PARENT, {"persistentVolumeClaim": {"claimName": "data"}})
+    api.box["env"] = [{"name": POOL, "value": value}]
+    with pytest.raises(InputError) as caught:
+        api.change(add, place=api.legacy())
+    assert str(caught.value) == HIDES.format(path=LEGACY, hidden=", ".join(hidden))
+    # As files they are all seen.
+    (patch,) = api.change(add, place=None).patches
+    assert "volumes" not in patch.body["spec"]["template"]["spec"]
+
+
+def test_what_is_named_beside_the_directory_or_is_a_key_is_not_hidden() -> None:
+    api = mounted_at(PARENT, {"persistentVolumeClaim": {"claimName": "data"}})
+    api.box["env"] = [{"name": POOL, "value": f"{LEGACY}/a.crt,{LEGACY}-2/old.crt,{CERTS}/ca.crt.old"}]
+    assert api.change([f"{LEGACY}/b.crt"], place=api.legacy()).mounts
+    # A run may have died when the variable was written elsewhere, and the template was not patched yet.
+    assert api.change([f"{LEGACY}/a.crt"], place=api.legacy()).mounts
+
+
+def test_a_file_that_is_named_already_needs_no_mount() -> None:
+    api = mounted_at(PARENT, {"persistentVolumeClaim": {"claimName": "data"}})
+    api.box["env"] = [{"name": POOL, "value": f"{LEGACY}/old.crt"}]
+    for add in ([f"{LEGACY}/old.crt"], []):
+        assert api.change(add, place=api.legacy()).patches == ()
+    change = api.change([f"{CERTS}/ca.crt.old"], place=api.legacy())
+    assert change.rolls and not change.mounts
+    # To take it out mounts nothing either.
+    assert not api.change([], [f"{LEGACY}/old.crt"], place=api.legacy()).mounts
+
+
+@pytest.mark.parametrize("path", [f"{PARENT}//legacy", f"{PARENT}/certs/../legacy/"])
+def test_a_directory_may_be_written_in_other_ways(path: str) -> None:
+    api = Api(made(box(env=[{"name": POOL, "value": f"{LEGACY}/old.crt"}])))
+    place = workload_patch.legacy(api.found, api.box, path, "ConfigMap", NAME)
+    with pytest.raises(InputError, match=f"would hide {LEGACY}/old.crt, of which"):
+        api.change([f"{path}/a.crt"], place=place)
+
+
+@pytest.mark.parametrize("kind", ["ConfigMap", "Secret"])
+@pytest.mark.parametrize("part", ["items", "subPath", "subPathExpr"])
+def test_an_object_of_which_a_part_is_mounted_is_refused(kind: str, part: str) -> None:
+    volume: Tree = {"configMap": {"name": "theirs"}} if kind == "ConfigMap" else {"secret": {"secretName": "theirs"}}
+    mount: Tree = {"name": "cas", "mountPath": LEGACY}
+    if part == "items":
+        next(iter(volume.values()))["items"] = [{"key": "old.crt", "path": "old.crt"}]
+    else:
+        mount[part] = "old.crt"
+    api = Api(made(box(volumeMounts=[mount]), pod={"volumes": [{"name": "cas", **volume}]}))
+    with pytest.raises(InputError) as caught:
+        api.legacy()
+    assert str(caught.value) == (
+        f"Deployment quazzar/quazzar-cc: expected the whole {kind} theirs mounted at {LEGACY}, found a part of it"
+        f" ({part}), in which no new CA would appear. Nothing was changed. Mount it whole, or set quazzar_legacy_ca_dir"
+        " to a directory of their own."
+    )
+
+
+def test_an_immutable_object_takes_no_more_cas() -> None:
+    found, place = made(), Legacy("Secret", "theirs", LEGACY, mounted=True)
+    assert workload_patch.immutable(found, place, {"immutable": True}) == (
+        "Deployment quazzar/quazzar-cc: the Secret theirs, in which legacy CAs are placed, is immutable. Nothing was"
+        " changed. Delete it and make it anew with the same keys and without immutable: true."
+    )
+    for which, held in ((None, {"immutable": True}), (place, {}), (place, {"immutable": False})):
+        assert workload_patch.immutable(found, which, held) == ""
 
 
 # --- restart and rights ----------------------------------------------------------------------------------------------

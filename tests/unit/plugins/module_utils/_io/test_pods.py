@@ -401,6 +401,17 @@ def test_where_legacy_cas_are_placed(cp: ClusterDouble) -> None:
     assert objects_of(legacy_kind="volume", legacy_dir="/legacy")["refusals"] == []
 
 
+def test_an_immutable_object_is_refused_before_a_change(cp: ClusterDouble) -> None:
+    cp.held = {("ConfigMap", "quazzar-legacy-cas"): {"immutable": True, "data": {}}}
+    assert objects_of(legacy_dir="/legacy")["refusals"] == [], "nothing is to be placed"
+    (refusal,) = objects_of(legacy_dir="/legacy", preflight=True)["refusals"]
+    assert "the ConfigMap quazzar-legacy-cas, in which legacy CAs are placed, is immutable" in refusal
+    assert objects_of(legacy_dir="/legacy", preflight=True, legacy_kind="volume")["refusals"] == []
+    # Without the right to read it that is what is told.
+    cp.lacking = ["https://api: this account may not get configmaps"]
+    assert objects_of(legacy_dir="/legacy", preflight=True)["refusals"] == cp.lacking
+
+
 def test_a_claim_that_one_node_may_mount(cp: ClusterDouble) -> None:
     cp.claimed = {"certs": {"spec": {"accessModes": ["ReadWriteOnce"]}}}
     (stall,) = objects_of()["stalls"]
@@ -433,7 +444,12 @@ def test_which_certificates_have_not_been_placed(cp: ClusterDouble) -> None:
 
 
 def test_a_change_is_made_where_the_options_say(cp: ClusterDouble) -> None:
-    made = pods.Look(options(legacy_dir="/legacy", legacy_name="ours")).change(["/legacy/a.crt"], [], unmount=False)
+    look = pods.Look(options(legacy_dir="/legacy", legacy_name="ours"))
+    with pytest.raises(InputError, match=r"would hide /legacy/a\.crt, of which it has no key"):
+        look.change(["/legacy/a.crt"], [], [], unmount=False)
+    made = look.change(["/legacy/a.crt"], [], ["a.crt"], unmount=False)
+    cp.held = {("ConfigMap", "ours"): {"data": {"a.crt": "PEM"}}}
+    assert look.change(["/legacy/a.crt"], [], [], unmount=False) == made
     (patch,) = made.patches
     spec = patch.body["spec"]["template"]["spec"]
     assert (made.before, made.value) == ("", "/legacy/a.crt")
