@@ -34,6 +34,9 @@ notes:
     Without O(kubeconfig) and O(context) the API server is found by the environment variables E(K8S_AUTH_HOST), E(K8S_AUTH_API_KEY),
     E(K8S_AUTH_SSL_CA_CERT), E(K8S_AUTH_VERIFY_SSL), E(K8S_AUTH_KUBECONFIG) and E(K8S_AUTH_CONTEXT), then, in a pod, by its own service
     account, and then by the kubeconfig that C(kubectl) would use.
+  - >-
+    Other variables by which C(kubernetes.core) would come to another cluster or account are an error. So is any of these beside
+    O(kubeconfig) or O(context), unless it says the same.
 """
 
     # For what looks into the pods, or changes their template

@@ -61,6 +61,13 @@ _ENVIRONMENT = {
     "kubeconfig": "K8S_AUTH_KUBECONFIG",
     "context": "K8S_AUTH_CONTEXT",
 }
+#: Words behind K8S_AUTH_ by which kubernetes.core, or its connection by kubectl, goes elsewhere or as somebody else,
+#: whatever their options say.
+_ELSEWHERE = (
+    "HOST", "SERVER", "API_KEY", "TOKEN", "USERNAME", "PASSWORD", "CERT_FILE", "CLIENT_CERT", "KEY_FILE", "CLIENT_KEY",
+    "SSL_CA_CERT", "CA_CERT", "VERIFY_SSL", "VALIDATE_CERTS", "PROXY", "NO_PROXY", "PROXY_HEADERS_PROXY_BASIC_AUTH",
+    "PROXY_HEADERS_BASIC_AUTH", "IMPERSONATE_USER", "IMPERSONATE_GROUPS", "KUBECONFIG", "CONTEXT",
+)  # fmt: skip
 _FALSE = ("0", "false", "no", "off")
 _FORBIDDEN, _NOT_FOUND, _UNAUTHORIZED, _CONFLICT = 403, 404, 401, 409
 _NO_LOG = ("unable to retrieve container logs for ", "failed to try resolving symlinks in path ")
@@ -502,11 +509,35 @@ def _exit_status(pod: str, box: str, ended: bytes) -> int:
     raise HostError(f"{pod}: the script was not run in the container {box}: {said}")
 
 
+def _refuse_two_clusters(given: Mapping[str, t.Any], around: Mapping[str, str | None]) -> None:
+    if given:
+        named = around["kubeconfig"]
+        same = {"kubeconfig": named and os.path.expanduser(named), "context": around["context"]}
+        used = [name for name, value in given.items() if value == same[name]]
+    elif around["host"] and around["api_key"]:
+        used = [*_ENVIRONMENT]
+    else:
+        used = ["kubeconfig", "context"]
+    obeyed = {f"K8S_AUTH_{word}" for word in _ELSEWHERE if os.environ.get(f"K8S_AUTH_{word}")}
+    others = sorted(obeyed - {_ENVIRONMENT[name] for name in used})
+    if others:
+        source = " and ".join(f"quazzar_k8s_{name}" for name in given) or "the environment"
+        raise InputError(
+            f"Which cluster? This collection takes it from {source}, and kubernetes.core, by which it is changed, would"
+            f" also obey {', '.join(others)}. Nothing was changed. Unset these for this run, or leave"
+            " quazzar_k8s_kubeconfig and quazzar_k8s_context empty, so that all of it comes from the environment: K8S_AUTH_HOST with"
+            " K8S_AUTH_API_KEY, K8S_AUTH_SSL_CA_CERT and K8S_AUTH_VERIFY_SSL, or K8S_AUTH_KUBECONFIG with"
+            " K8S_AUTH_CONTEXT."
+        )
+
+
 def _configuration(options: Mapping[str, t.Any]) -> t.Any:
-    """The client's configuration: options first, then the environment, the pod's own account, a kubeconfig."""
-    said = dict.fromkeys(_ENVIRONMENT) | {name: options.get(name) for name in ("kubeconfig", "context")}
-    if not any(said.values()):
-        said = {name: os.environ.get(variable) for name, variable in _ENVIRONMENT.items()}
+    """The client's configuration: by options, else by the environment, the pod's own account, or a kubeconfig. Raises
+    InputError where kubernetes.core would come to another one."""
+    given = {name: options[name] for name in ("kubeconfig", "context") if options.get(name)}
+    around = {name: os.environ.get(variable) for name, variable in _ENVIRONMENT.items()}
+    said = dict.fromkeys(_ENVIRONMENT) | given if given else around
+    _refuse_two_clusters(given, around)
     configuration = kubernetes.client.Configuration()
     try:
         if said["host"] and said["api_key"]:

@@ -10,6 +10,7 @@ import base64
 import http.server
 import inspect
 import json
+import os
 import pathlib
 import socket
 import threading
@@ -317,8 +318,9 @@ def test_a_pod_is_a_host_like_any_other() -> None:
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
-    for name in (*kubernetes._ENVIRONMENT.values(), "KUBECONFIG", "KUBERNETES_SERVICE_HOST"):
-        monkeypatch.delenv(name, raising=False)
+    for name in [*os.environ]:
+        if name.startswith("K8S_AUTH_") or name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST"):
+            monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
 
@@ -336,7 +338,7 @@ def kubeconfig(path: pathlib.Path) -> str:
     return str(path)
 
 
-def test_options_go_before_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+def test_which_cluster_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     file = kubeconfig(tmp_path / "config")
     assert cluster(kubeconfig=file)._where == "https://first.test:6443"
     assert cluster(kubeconfig=file, context="second")._where == "https://second.test:6443"
@@ -349,12 +351,71 @@ def test_options_go_before_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_
     assert cluster()._configuration.verify_ssl is True
     monkeypatch.setenv("K8S_AUTH_VERIFY_SSL", "no")
     assert cluster()._configuration.verify_ssl is False
-    assert cluster(kubeconfig=file)._where == "https://first.test:6443"
-    monkeypatch.delenv("K8S_AUTH_HOST")
-    monkeypatch.delenv("K8S_AUTH_KUBECONFIG")
+    for name in ("HOST", "API_KEY", "VERIFY_SSL", "KUBECONFIG"):
+        monkeypatch.delenv(f"K8S_AUTH_{name}")
     monkeypatch.delenv("K8S_AUTH_CONTEXT")
     monkeypatch.setattr(kubernetes.config.kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", file)
     assert cluster()._where == "https://first.test:6443"
+
+
+REMEDY = (
+    " Nothing was changed. Unset these for this run, or leave quazzar_k8s_kubeconfig and quazzar_k8s_context empty, so"
+    " that all of it comes from the environment: K8S_AUTH_HOST with K8S_AUTH_API_KEY, K8S_AUTH_SSL_CA_CERT and"
+    " K8S_AUTH_VERIFY_SSL, or K8S_AUTH_KUBECONFIG with K8S_AUTH_CONTEXT."
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "named"),
+    [
+        # as the credential of an automation platform sets them
+        ({"kubeconfig": "FILE"}, {"HOST": "https://other.test", "API_KEY": TOKEN, "VERIFY_SSL": "True"}, None),
+        ({"context": "second"}, {"HOST": "https://other.test", "API_KEY": TOKEN}, None),
+        ({"kubeconfig": "FILE"}, {"KUBECONFIG": "/another"}, None),
+        ({"kubeconfig": "FILE", "context": "first"}, {"KUBECONFIG": "FILE", "CONTEXT": "second"}, "K8S_AUTH_CONTEXT"),
+        ({"kubeconfig": "FILE"}, {"CONTEXT": "second"}, None),
+        ({"context": "first"}, {"KUBECONFIG": "FILE"}, None),
+        ({"kubeconfig": "FILE"}, {"PROXY": f"http://{TOKEN}@proxy"}, None),
+        # of these only kubernetes.core, or the connection by kubectl, knows
+        ({"kubeconfig": "FILE"}, {"SERVER": "https://other.test", "TOKEN": TOKEN}, None),
+        ({"kubeconfig": "FILE"}, {"VALIDATE_CERTS": "no", "CA_CERT": "/x", "CERT_FILE": "/x", "KEY_FILE": "/x"}, None),
+        ({"kubeconfig": "FILE"}, {"IMPERSONATE_USER": "x", "IMPERSONATE_GROUPS": "x"}, None),
+        # half of it comes from the environment
+        ({}, {"HOST": "https://other.test"}, None),
+        ({}, {"HOST": "https://other.test", "USERNAME": "me", "PASSWORD": TOKEN}, None),
+        ({}, {"HOST": "https://other.test", "API_KEY": TOKEN, "IMPERSONATE_USER": "x"}, "K8S_AUTH_IMPERSONATE_USER"),
+        ({}, {"KUBECONFIG": "FILE", "SSL_CA_CERT": "/x"}, "K8S_AUTH_SSL_CA_CERT"),
+    ],
+)
+def test_no_cluster_is_read_where_another_would_be_written(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: pathlib.Path,
+    options: dict[str, str],
+    environment: dict[str, str],
+    named: str | None,
+) -> None:
+    file = kubeconfig(tmp_path / "config")
+    for name, value in environment.items():
+        monkeypatch.setenv(f"K8S_AUTH_{name}", value.replace("FILE", file))
+    with pytest.raises(InputError) as found:
+        cluster(**{name: value.replace("FILE", file) for name, value in options.items()})
+    names = named or ", ".join(sorted(f"K8S_AUTH_{name}" for name in environment))
+    given = " and ".join(f"quazzar_k8s_{name}" for name in options) or "the environment"
+    assert str(found.value) == (
+        f"Which cluster? This collection takes it from {given}, and kubernetes.core, by which it is changed, would also"
+        f" obey {names}.{REMEDY}"
+    )
+
+
+def test_what_is_said_twice_or_matters_to_nobody_is_no_conflict(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    (tmp_path / "home").mkdir()
+    file = kubeconfig(tmp_path / "home" / "config")
+    for name, value in {"KUBECONFIG": "~/config", "CONTEXT": "second", "PROXY": "", "NAMESPACE": "x"}.items():
+        monkeypatch.setenv(f"K8S_AUTH_{name}", value)
+    assert cluster(kubeconfig=file, context="second")._where == "https://second.test:6443"
+    assert cluster()._where == "https://second.test:6443"
 
 
 @pytest.mark.parametrize(
