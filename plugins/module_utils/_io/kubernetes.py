@@ -525,9 +525,9 @@ def _refuse_two_clusters(given: Mapping[str, t.Any], around: Mapping[str, str | 
         raise InputError(
             f"Which cluster? This collection takes it from {source}, and kubernetes.core, by which it is changed, would"
             f" also obey {', '.join(others)}. Nothing was changed. Unset these for this run, or leave"
-            " quazzar_k8s_kubeconfig and quazzar_k8s_context empty, so that all of it comes from the environment: K8S_AUTH_HOST with"
-            " K8S_AUTH_API_KEY, K8S_AUTH_SSL_CA_CERT and K8S_AUTH_VERIFY_SSL, or K8S_AUTH_KUBECONFIG with"
-            " K8S_AUTH_CONTEXT."
+            " quazzar_k8s_kubeconfig and quazzar_k8s_context empty, so that all of it comes from the environment:"
+            " K8S_AUTH_HOST with K8S_AUTH_API_KEY, K8S_AUTH_SSL_CA_CERT and K8S_AUTH_VERIFY_SSL, or K8S_AUTH_KUBECONFIG"
+            " with K8S_AUTH_CONTEXT."
         )
 
 
