@@ -102,7 +102,8 @@ options:
   wait:
     description: >-
       Seconds to wait for the end of a rollout before anything is read. It is not waited for one that will not come to its end by itself, nor
-      is it a failure when the time is up: RV(workload.rolled_out) tells.
+      is it a failure when the time is up: RV(workload.rolled_out) tells. Within that time the API server is asked again when it cannot be
+      reached, or answers with the status 429 or one from 500 on.
     type: int
     default: 0
   env_source:

@@ -69,7 +69,7 @@ _ELSEWHERE = (
     "PROXY_HEADERS_BASIC_AUTH", "IMPERSONATE_USER", "IMPERSONATE_GROUPS", "KUBECONFIG", "CONTEXT",
 )  # fmt: skip
 _FALSE = ("0", "false", "no", "off")
-_FORBIDDEN, _NOT_FOUND, _UNAUTHORIZED, _CONFLICT = 403, 404, 401, 409
+_FORBIDDEN, _NOT_FOUND, _UNAUTHORIZED, _CONFLICT, _TOO_MANY, _SERVER_ERROR = 403, 404, 401, 409, 429, 500
 _NO_LOG = ("unable to retrieve container logs for ", "failed to try resolving symlinks in path ")
 _LEASES = "coordination.k8s.io/leases"
 #: Of no namespace: only a ClusterRole can allow them.
@@ -90,6 +90,11 @@ class Refused(HostError):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+    @property
+    def passes(self) -> bool:
+        """Whether the same may be answered a moment later: too many requests, or trouble of the server's own."""
+        return self.status == _TOO_MANY or self.status >= _SERVER_ERROR
 
 
 @dataclasses.dataclass

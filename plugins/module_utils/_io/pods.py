@@ -197,8 +197,9 @@ def _rolled_out(options: Mapping[str, Any]) -> tuple[Look, tuple[workload.Pod, .
             rolled = workload.rollout(look.found, pods)
             if rolled.done or rolled.failed or time.monotonic() >= deadline:
                 return look, pods, rolled
-        except Unreachable:
-            if time.monotonic() >= deadline:
+        except (Unreachable, kubernetes.Refused) as error:
+            lasts = isinstance(error, kubernetes.Refused) and not error.passes
+            if lasts or time.monotonic() >= deadline:
                 raise
         time.sleep(_POLL_SECONDS)
 

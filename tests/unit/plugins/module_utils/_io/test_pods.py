@@ -320,6 +320,34 @@ def test_the_end_of_a_rollout_is_waited_for(
         objects_of()
 
 
+@pytest.mark.parametrize("status", [429, 500, 503, 504])
+def test_what_the_api_server_refuses_for_a_moment_does_not_end_the_wait(
+    cp: ClusterDouble, clock: list[float], monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """Too many requests, a change of the leader, a restart behind a balancer: each is over in some seconds."""
+    real, refused = cp.workload, kubernetes.Refused("https://api: for a moment", status)
+
+    def workload_at_the_second_try() -> t.Any:
+        if clock[0] == 0:
+            raise refused
+        return {**real(), "status": DONE}
+
+    monkeypatch.setattr(cp, "workload", workload_at_the_second_try)
+    told = objects_of(wait=60)
+    assert (told["rolled_out"], clock[0]) == (True, 1)
+    clock[0] = 0
+    with pytest.raises(kubernetes.Refused, match="for a moment"):
+        objects_of()
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_what_the_api_server_refuses_for_good_ends_the_wait(cp: ClusterDouble, clock: list[float], status: int) -> None:
+    cp.errors = {"pods": kubernetes.Refused("https://api: for good", status)}
+    with pytest.raises(kubernetes.Refused, match="for good"):
+        objects_of(wait=60)
+    assert clock[0] == 0
+
+
 def test_a_rollout_that_cannot_come_to_its_end_is_not_waited_for(cp: ClusterDouble, clock: list[float]) -> None:
     crashed = Pod("c", "10.1.0.9", False, False, "r2", why="CrashLoopBackOff (exit status 1)", restarts=2)
     cp.listed.append(crashed)
