@@ -190,6 +190,11 @@ workload:
       type: list
       elements: str
       sample: [quazzar-cc-66b7c9f5d-8xk2p, quazzar-cc-66b7c9f5d-tq4vz]
+    uids:
+      description: The C(metadata.uid) of each, in the same order. A pod of a StatefulSet that is made anew has its name again, and another UID.
+      type: list
+      elements: str
+      sample: [6f1d2c1e-7a30-4f0a-9d0b-0c4d5f8e2b11, 0b9f6a52-3b61-4c0e-8f57-2a5d1c7e9d42]
     stuck_pods:
       description: >-
         Names of the pods of a StatefulSet that are not ready and are not of its template. Its controller waits for them for ever, until they

@@ -96,7 +96,8 @@ class Rollout:
 class Pod:
     """A pod as far as it matters here. ``live``: its container runs and nobody has asked for its end, which is what
     ``leaving`` says; ``ended``: its container has ended since. ``why``: why it is not live. ``restarts``: how often its
-    container was started again. ``newest``: it is of the owner that the workload has made last."""
+    container was started again. ``newest``: it is of the owner that the workload has made last. ``uid``: its own, while
+    one of a StatefulSet that is made anew has its name again."""
 
     name: str
     address: str
@@ -109,6 +110,7 @@ class Pod:
     ended: bool = False
     restarts: int = 0
     newest: bool = True
+    uid: str = ""
 
 
 def _map(value: Any) -> Json:
@@ -332,6 +334,7 @@ def _pod(found: Json, box: str, *, newest: bool) -> Pod:
         ended=leaving and bool(_map(_map(state.get("state")).get("terminated"))),
         restarts=_number(state.get("restartCount")),
         newest=newest,
+        uid=_text(meta.get("uid")),
     )
 
 

@@ -131,6 +131,7 @@ def gather(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
             "replicas": workload.wanted_replicas(look.found),
             "revision": str((look.found.get("metadata") or {}).get("generation") or ""),
             "pods": [pod.name for pod in live],
+            "uids": [pod.uid for pod in live],
             "stuck_pods": workload.stuck(look.found, pods),
             "kept_by": workload.kept_by(look.found),
             "written_by": workload.last_writer(look.found),

@@ -309,6 +309,7 @@ def pod(name: str, state: t.Any = "running", owner: str = "rs1", **status: t.Any
     return {
         "metadata": {
             "name": name,
+            "uid": f"uid-of-{name}",
             "labels": {"app": "quazzar-cc", "pod-template-hash": revision},
             "ownerReferences": [{"kind": "ReplicaSet", "uid": owner, "controller": True}],
             **({"deletionTimestamp": deleted} if deleted else {}),
@@ -329,7 +330,7 @@ def waiting(reason: str, message: str = "") -> Tree:
 
 def test_a_live_pod() -> None:
     assert workload.pods([pod("a")], CP, ["rs1"]) == (
-        Pod("a", "10.1.0.7", True, True, "66b7c9f5d", ports={"mtls": 8443, "9000": 9000}),
+        Pod("a", "10.1.0.7", True, True, "66b7c9f5d", ports={"mtls": 8443, "9000": 9000}, uid="uid-of-a"),
     )
     assert workload.pods([pod("a", ready=False)], CP, ["rs1"])[0].live is True
     assert workload.pods([pod("a", ready=False)], CP, ["rs1"])[0].ready is False

@@ -21,7 +21,7 @@ from ansible_collections.quazzar.ca_rotation.plugins.modules import cp_info, k8s
 
 POOL = "CC_TRUST_ADDITIONAL_CA_CERTS"
 GRACE = "loaded additional trusted CA (rotation grace)"
-LIVE = [Pod("a", "10.1.0.7", True, True, "r1"), Pod("b", "10.1.0.8", True, False, "r1")]
+LIVE = [Pod("a", "10.1.0.7", True, True, "r1", uid="u1"), Pod("b", "10.1.0.8", True, False, "r1", uid="u2")]
 
 
 class PodDouble(Host):
@@ -165,7 +165,7 @@ def test_each_live_pod_is_a_replica(cp: ClusterDouble, tmp_path: pathlib.Path) -
     told = found["workload"]
     assert (told["title"], told["container"], told["replicas"]) == ("Deployment quazzar/quazzar-cc", "cc", 1)
     assert (told["revision"], told["rolled_out"], told["kept_by"], told["error"]) == ("7", False, "", "")
-    assert told["pods"] == ["a", "b"] and told["pool"] == [] and told["shared"] is False
+    assert (told["pods"], told["uids"]) == (["a", "b"], ["u1", "u2"]) and told["pool"] == [] and told["shared"] is False
     assert told["source"]["kind"] == "absent" and told["source"]["title"] == "nowhere" and told["stalls"] == []
     assert [each["name"] for each in found["replicas"]] == ["a", "b"]
     for each, pod in zip(found["replicas"], LIVE, strict=True):

@@ -1,0 +1,146 @@
+# Copyright (c) 2026, Quazzar CA Rotation contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The task files of the platforms, run by ansible-playbook with modules that answer what a test has written down.
+
+So a test says what the API server would have shown at each look, and sees what the tasks make of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests" / "tools"))
+common = importlib.import_module("common")
+
+COLLECTION = "quazzar.ca_rotation"
+#: What answers in a test. Everything else of the collection is as it is.
+TOLD = ("cp_info", "k8s_cp_info", "k8s_trust_pool", "rotation_plan", "trust_pool")
+#: An action plugin that gives the next answer of its file, and the last one again and again, and notes its arguments.
+ANSWERING = """
+import json, pathlib
+from ansible.plugins.action import ActionBase
+
+class ActionModule(ActionBase):
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        name = self._task.action.rpartition(".")[2]
+        place = pathlib.Path(%r)
+        with open(place / "asked.jsonl", "a") as asked:
+            asked.write(json.dumps([name, self._task.args]) + "\\n")
+        file = place / (name + ".json")
+        answers = json.loads(file.read_text())
+        if len(answers) > 1:
+            file.write_text(json.dumps(answers[1:]))
+        return answers[0]
+"""
+
+
+@dataclasses.dataclass
+class Run:
+    status: int
+    output: str
+    asked: list[tuple[str, dict[str, Any]]]
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.output.replace("\\n", " ").split())
+
+    def of(self, module: str) -> list[dict[str, Any]]:
+        """The arguments of each task with this module."""
+        return [arguments for name, arguments in self.asked if name == module]
+
+
+def lay_out(home: Path) -> None:
+    """The checkout as a collection, but for the action plugins that answer, and a kubernetes.core that does."""
+    ours, plugin = home / "ansible_collections" / "quazzar" / "ca_rotation", ANSWERING % str(home)
+    (ours / "plugins" / "action").mkdir(parents=True)
+    for path in ROOT.iterdir():
+        if path.name != "plugins" and not path.name.startswith("."):
+            (ours / path.name).symlink_to(path)
+    for path in (ROOT / "plugins").iterdir():
+        if path.name != "action":
+            (ours / "plugins" / path.name).symlink_to(path)
+    for path in (ROOT / "plugins" / "action").glob("*.py"):
+        if path.stem not in TOLD:
+            (ours / "plugins" / "action" / path.name).symlink_to(path)
+    for name in TOLD:
+        (ours / "plugins" / "action" / f"{name}.py").write_text(plugin, encoding="utf-8")
+    theirs = home / "ansible_collections" / "kubernetes" / "core" / "plugins"
+    for kind in ("action", "modules"):
+        (theirs / kind).mkdir(parents=True)
+        (theirs / kind / "k8s.py").write_text(plugin, encoding="utf-8")
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Callable[..., Run]:
+    """Run a task file of a role on cp1: play("controlplane", "platforms/declared/apply", {"k8s_cp_info": [...]})."""
+    lay_out(tmp_path)
+
+    def run(role: str, part: str, answers: dict[str, list[Any]], **variables: Any) -> Run:
+        for name, told in answers.items():
+            (tmp_path / f"{name}.json").write_text(json.dumps(told), encoding="utf-8")
+        include = {"name": f"{COLLECTION}.{role}", "tasks_from": part, "rolespec_validate": False}
+        book = {
+            "hosts": "cp1",
+            "gather_facts": False,
+            "vars_files": [str(ROOT / "roles" / "quazzar" / "defaults" / "main.yml")],
+            "tasks": [{"ansible.builtin.include_role": include}],
+        }
+        (tmp_path / "book.yml").write_text(json.dumps([book]), encoding="utf-8")
+        known = {"ansible_connection": "local", "quazzar_k8s_namespace": "quazzar"}
+        nobody = {"__fleet_evidence_targets": {"witnesses": {"current": [], "legacy": []}}}
+        hosts = {"cp1": known, "localhost": {**nobody, "ansible_connection": "local"}}
+        (tmp_path / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts}}), encoding="utf-8")
+        (tmp_path / "asked.jsonl").write_text("", encoding="utf-8")
+        words = ["ansible-playbook", "-i", "hosts.json", "-e", json.dumps(variables), "book.yml"]
+        env = common.environment(Path(sys.prefix), ANSIBLE_COLLECTIONS_PATH=str(tmp_path), ANSIBLE_HOME=str(tmp_path))
+        done = subprocess.run(
+            words, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        )
+        noted = (tmp_path / "asked.jsonl").read_text(encoding="utf-8").splitlines()
+        return Run(done.returncode, done.stdout + done.stderr, [tuple(json.loads(line)) for line in noted])
+
+    return run
+
+
+RESTART = {"kind": "StatefulSet", "name": "quazzar-cc", "secret": False, "definition": {"spec": {}}}
+
+
+def workload(**more: Any) -> dict[str, Any]:
+    """What k8s_cp_info tells of a workload that is as it should be."""
+    told = {
+        "title": "Deployment quazzar/quazzar-cc",
+        "pods": ["quazzar-cc-0"],
+        "uids": ["u1"],
+        "rolled_out": True,
+        "rollout": "",
+        "advice": "",
+        "pool": [],
+        "observed": True,
+        "written_by": "",
+    }
+    return {"workload": {**told, **more}, "replicas": []}
+
+
+def test_a_restart_that_somebody_else_makes_is_seen_by_new_pods(play: Callable[..., Run]) -> None:
+    """A pod of a StatefulSet has its name again, but it is another one."""
+    looks = [workload(), {"workload": None, "replicas": [{"error": "503"}]}, workload(uids=["u2"])]
+    asked = {"controlplane_patches": [RESTART], "controlplane_forms": {}, "quazzar_k8s_declared_timeout": 5}
+    run = play("controlplane", "platforms/declared/apply", {"k8s_cp_info": looks}, **asked)
+    assert run.status == 0 and len(run.of("k8s_cp_info")) == 3, run.output
+    run = play("controlplane", "platforms/declared/apply", {"k8s_cp_info": [workload()]}, **asked)
+    assert run.status == 2, run.output
+    assert "expected every pod to be made anew within 5 s, found pods from before among quazzar-cc-0." in run.text
