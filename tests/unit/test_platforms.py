@@ -144,3 +144,84 @@ def test_a_restart_that_somebody_else_makes_is_seen_by_new_pods(play: Callable[.
     run = play("controlplane", "platforms/declared/apply", {"k8s_cp_info": [workload()]}, **asked)
     assert run.status == 2, run.output
     assert "expected every pod to be made anew within 5 s, found pods from before among quazzar-cc-0." in run.text
+
+
+# --- a change that fails ---------------------------------------------------------------------------------------------
+
+PATCH = {"kind": "Deployment", "name": "quazzar-cc", "secret": False, "definition": {"spec": {}}}
+WELL = {
+    "name": "cp1",
+    "address": "10.1.0.7:8443",
+    "listening": True,
+    "stale": False,
+    "serves_active": True,
+    "differ": False,
+}
+JUDGED = [{"replicas": {"cp1": WELL}}]
+
+
+def pool(entries: list[str], before: list[str], **more: Any) -> dict[str, Any]:
+    """What k8s_trust_pool or trust_pool tells."""
+    forms = {"kustomize": {"patches": []}, "helm": {"extraEnv": []}}
+    told = {"entries": entries, "previous_entries": before, "mounts": False, "forms": forms}
+    changed = entries != before
+    return {**told, "changed": changed, "patches": [PATCH] if changed else [], "missing": [], "title": "x", **more}
+
+
+OPENED, TAKEN_BACK, NOTHING = pool(["/new.crt"], []), pool([], ["/new.crt"]), pool([], [])
+NOT_UP = workload(rolled_out=False, rollout="it crashes")
+
+
+def changed(play: Callable[..., Run], answers: dict[str, list[Any]], **variables: Any) -> Run:
+    asked = {"grace_window_add": ["/new.crt"], "grace_window_accepts": [], "grace_window_remove": [], **variables}
+    return play("grace_window", "change", {"rotation_plan": JUDGED, "k8s_cp_info": [workload()], **answers}, **asked)
+
+
+def test_a_patch_that_is_refused_has_nothing_restarted(play: Callable[..., Run]) -> None:
+    answers = {"k8s_trust_pool": [OPENED, NOTHING], "k8s": [{"failed": True, "msg": "422: not by our policy"}]}
+    run = changed(play, answers, quazzar_cp_platform="kubernetes")
+    assert run.status == 2 and "422: not by our policy. The CP was not restarted." in run.text, run.output
+    assert len(run.of("k8s")) == 1 and not any(asked.get("restart") for asked in run.of("k8s_trust_pool"))
+
+
+def test_a_change_that_nobody_declares_has_nothing_restarted(play: Callable[..., Run]) -> None:
+    """Neither is a restart shown, nor is it waited for one."""
+    waiting = [OPENED, OPENED, OPENED, NOTHING]
+    declared = {"quazzar_cp_platform": "declared", "quazzar_k8s_declared_timeout": 1}
+    run = changed(play, {"k8s_trust_pool": waiting}, **declared)
+    assert run.status == 2 and "expected the change within 1 s" in run.text, run.output
+    assert "run again, or take it back. The CP was not restarted." in run.text, run.output
+    assert run.output.count("nothing is changed by this run. Make this change") == 1
+
+
+def test_a_rollout_that_fails_is_taken_back(play: Callable[..., Run]) -> None:
+    answers = {"k8s_trust_pool": [OPENED, TAKEN_BACK], "k8s": [{"changed": True}], "k8s_cp_info": [NOT_UP]}
+    run = changed(play, answers, quazzar_cp_platform="kubernetes")
+    assert run.status == 2 and len(run.of("k8s")) == 2, run.output
+    assert "The trust pool of cp1 was put back as it was, and the CP restarted." in run.text, run.output
+
+
+def test_why_a_change_failed_is_told_where_it_cannot_be_put_back(play: Callable[..., Run]) -> None:
+    refused = {"failed": True, "msg": "this account may not patch deployments"}
+    answers = {"k8s_trust_pool": [OPENED, TAKEN_BACK], "k8s": [{"changed": True}, refused], "k8s_cp_info": [NOT_UP]}
+    run = changed(play, answers, quazzar_cp_platform="kubernetes")
+    assert run.status == 2 and "found: it crashes." in run.text.rpartition("Fail with both reasons")[2], run.output
+    words = "The trust pool of cp1 could not be put back, or the CP not restarted with it: this account may not patch"
+    assert words in run.text, run.output
+    assert "mend that and run the same playbook again, which finds how it is" in run.text
+
+
+def test_a_file_that_was_written_is_put_back_and_the_cp_restarted(play: Callable[..., Run], tmp_path: Path) -> None:
+    answers = {"trust_pool": [OPENED, TAKEN_BACK], "cp_info": [{"replica": {"listening": True}}]}
+    env_file = {"quazzar_cp_platform": "env_file", "quazzar_cp_become": False, "quazzar_cp_env_file": "/etc/cp.env"}
+    once = f"test -e {tmp_path}/began || {{ touch {tmp_path}/began; exit 3; }}"
+    run = changed(play, answers, quazzar_cp_restart_command=once, **env_file)
+    assert run.status == 2 and len(run.of("trust_pool")) == 2, run.output
+    assert "The trust pool of cp1 was put back as it was, and the CP restarted." in run.text, run.output
+    run = changed(play, answers, quazzar_cp_restart_command="exit 3", **env_file)
+    assert "or the CP not restarted with it: cp1: expected quazzar_cp_restart_command (exit 3)" in run.text, run.output
+    # a file that could not be written needs neither
+    answers["trust_pool"] = [{"failed": True, "msg": "the disk is full"}]
+    run = changed(play, answers, quazzar_cp_restart_command=f"touch {tmp_path}/again", **env_file)
+    assert "the disk is full. The CP was not restarted." in run.text, run.output
+    assert len(run.of("trust_pool")) == 1 and not (tmp_path / "again").exists()
