@@ -90,7 +90,7 @@ class ActionModule(EvidenceAction):
         changed = False
         for client, group in tokens.clients_for(options, nodes):
             for token, node in {given[node]: node for node in group}.items():
-                changed |= tokens.revoke(client, options["revoke_request"], tokens.Minted(token, ids[node]))
+                changed |= tokens.revoke(client, options, tokens.Minted(token, ids[node]), node)
         return {**_result(changed, {}), "manual_step": ""}
 
     def tolerated(self, error: RotationError, options: dict[str, Any]) -> dict[str, Any]:

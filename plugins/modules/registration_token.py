@@ -92,7 +92,9 @@ options:
     type: str
     default: token
   token_id_query:
-    description: JMESPath expression that finds the token's id in the answer, for a later revocation. It may find nothing.
+    description: >-
+      JMESPath expression that finds the token's id in the answer, for a later revocation. It may find nothing. With O(state=absent) it is
+      named where an id is missing in O(ids).
     type: str
     default: id
   expires_in:

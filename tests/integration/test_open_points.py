@@ -348,7 +348,7 @@ def test_what_is_read_follows_the_inventory(fleet: Any) -> None:
 
 WRITE_OPTIONS = """
 instance_names=other tenant_b=1 token_path=enrollment.token token_expiry_field=ttl_seconds token_uses_field=limit
-token_required_field=label token_revoke_path=/api/fleet/tokens/{id}
+token_required_field=label token_id_path=meta.number token_revoke_path=/api/fleet/tokens/{id}
 register_path=/api/v2/enroll register_token_field=code register_extra_field=reason register_status=303
 reissue_at_boot=true agent_read=restart node02.register_delay=30s
 """
@@ -358,6 +358,7 @@ reissue_at_boot=true agent_read=restart node02.register_delay=30s
     "body of the request",
     "lifetime, usage limit",
     "where the answer has the token",
+    "where the answer has the token's id",
     "how a token is revoked",
     "path, body and success of the registration",
     "how long the new leaf may take",
@@ -374,6 +375,7 @@ def test_what_is_done_follows_the_inventory(fleet: Any) -> None:
         "quazzar_cp_token_expires_in": 1800,
         "quazzar_cp_token_uses": 2,
         "quazzar_cp_token_query": "enrollment.token",
+        "quazzar_cp_token_id_query": "meta.number",
         "quazzar_cp_token_revoke_request": {"method": "DELETE", "path": "fleet/tokens/{id}"},
         "quazzar_os_register_path": "/api/v2/enroll",
         "quazzar_os_register_body": {"code": "{token}", "reason": "rotation"},

@@ -121,15 +121,20 @@ def mint(client: Client, options: Mapping[str, Any], node: str, uses: int | None
     return Minted(token, str(found) if known else "")
 
 
-def revoke(client: Client, request: Mapping[str, Any], minted: Minted) -> bool:
-    """Carry out the operator's revoke_request for one token: whether it was revoked, and not gone already."""
+def revoke(client: Client, options: Mapping[str, Any], minted: Minted, node: str) -> bool:
+    """Carry out the operator's revoke_request for the token of a node: whether it was revoked, and not gone already.
+    ``options``: revoke_request, and token_id_query, by which its id was looked for."""
+    request = options["revoke_request"]
     method = str(request.get("method") or "DELETE").upper()
     path = str(request.get("path") or "")
     if method not in _METHODS or not path:
         raise InputError(f"revoke_request should have a path, and a method out of {', '.join(_METHODS)}")
     client.hide(minted.token)
     if not minted.id and uses_placeholder([path, request.get("body")], "id"):
-        raise InputError("revoke_request uses {id}, but the token's id is not known: set token_id_query and ids")
+        raise InputError(
+            f"quazzar_cp_token_revoke_request uses {{id}}, but the answer to the request for {node}'s token had none at"
+            f" {options['token_id_query']!r}: set quazzar_cp_token_id_query, or use {{token}}"
+        )
     values = {"token": minted.token, "id": minted.id}
     body = fill(request["body"], values) if request.get("body") is not None else None
     answer = client.request(

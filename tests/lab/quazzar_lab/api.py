@@ -173,7 +173,7 @@ class Api:
         )
         remember_secret(self._layout, token)
         answer = {
-            "id": number,
+            **place(str(self._options.get("token_id_path")), number),
             "max_uses": limit or None,
             "expires_at": None if expires is None else stamp(time.time() + float(expires)),
         }

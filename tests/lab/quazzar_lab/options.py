@@ -150,6 +150,7 @@ OPTIONS: dict[str, Option] = {
     "token_path": Option(
         "token", "where the token is in the answer, dotted", row="token request body; where the token is in the answer"
     ),
+    "token_id_path": Option("id", "where the token's id is in the answer, dotted", row="revoke a token"),
     "token_expiry_field": Option(
         "expires_in", "request field: seconds", row="token request body; where the token is in the answer"
     ),

@@ -118,10 +118,13 @@ def test_token_revoked_and_unknown(panel: Any) -> None:
 
 
 def test_token_request_and_answer_can_look_otherwise(panel: Any) -> None:
-    panel.option("token_path=data.value", "token_uses_field=limit", "token_required_field=label")
+    panel.option(
+        "token_path=data.value", "token_id_path=meta.number", "token_uses_field=limit", "token_required_field=label"
+    )
     assert panel.api("POST", "/fleet/tokens", {"limit": 2})[0] == 400
     answer = panel.api("POST", "/fleet/tokens", {"limit": 2, "label": "x"})[1]
     assert answer["data"]["value"].startswith("qzt_") and answer["max_uses"] == 2
+    assert answer["meta"]["number"] and "id" not in answer
     panel.option("token_api=false")
     assert panel.api("POST", "/fleet/tokens", {})[0] == 404
     assert panel.api("POST", "/fleet/tokens", {}, user=2)[0] in (403, 404)

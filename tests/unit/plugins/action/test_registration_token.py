@@ -183,7 +183,17 @@ def test_revoking_by_a_path_never_shows_the_token(panel: Panel) -> None:
 
 
 def test_revoking_needs_the_id_that_the_request_mentions(panel: Panel) -> None:
-    assert "token_id_query" in fails(panel.options(**REVOKE, revoke_request={"path": "fleet/tokens/{id}"}))
+    args = panel.options(
+        **REVOKE, ids={"node1": "tok_1"}, token_id_query="meta.nr", revoke_request={"path": "fleet/tokens/{id}"}
+    )
+    panel.on("DELETE", "fleet/tokens/tok_1", Reply(204))
+    reason = (
+        "quazzar_cp_token_revoke_request uses {id}, but the answer to the request for node2's token had none at"
+        " 'meta.nr': set quazzar_cp_token_id_query, or use {token}"
+    )
+    assert reason in fails(args)
+    told = act(ActionModule, {**args, "tolerate": True})["manual_step"]
+    assert told == f"Revoke in the Control Panel the registration tokens of: node1, node2 ({reason})"
 
 
 def test_revoking_in_check_mode(panel: Panel) -> None:
