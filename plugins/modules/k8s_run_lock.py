@@ -152,7 +152,7 @@ holders:
 wave:
   description: >-
     What the others have done that share the lock: C(runs), how many there are, and the sums of C(planned), C(done), C(bad) and C(rate). A
-    run that lets go while others go on still counts, until the last of them has let go.
+    run that lets go while others go on still counts, until the last of them has let go, but no longer for what it has left undone.
   returned: success
   type: dict
   sample: {runs: 1, planned: 12, done: 7, bad: 1, rate: 30}

@@ -67,8 +67,16 @@ done
 
 # Behind `set --` with the entries that go. o_from, o_old: what the run holds now; o_rewrite: its text changes as well,
 # after the rename has shown that it is still held. No done and no why: look again.
+# What is made ready beside the lock is there for a moment only, so what is an hour old was left by somebody who was
+# killed. On a signal not every shell sees to EXIT.
 _CHANGE = r"""
+trap 'exit 1' HUP INT TERM
 for qz_gone; do rm -f -- "$o_path/$qz_gone" 2>/dev/null; done
+qz_now=$(date +%s)
+for qz_at in "$o_path".new-????????; do
+  qz_made=$(stat -c %Y -- "$qz_at" 2>/dev/null)
+  if [ -n "$qz_made" ] && [ $((qz_now - qz_made)) -gt 3600 ]; then rm -rf -- "$qz_at" 2>/dev/null; fi
+done
 if [ -n "$o_old" ]; then
   if [ "$o_from" != "$o_kind" ]; then
     mv -fT -- "$o_path/$o_from" "$o_path/$o_kind" 2>/dev/null || return 0

@@ -314,7 +314,7 @@ qz_replace() (
   temp=$(mktemp "$temp.XXXXXXXX" 2>/dev/null) ||
     qz_refuse "no file can be made in $dir: permission denied, read-only or full"
   trap 'rm -f -- "$temp"' EXIT
-  trap 'exit 1' INT TERM
+  trap 'exit 1' HUP INT TERM
   cat >"$temp" 2>/dev/null || qz_refuse "could not be written in $dir: the disk is full, or its quota"
   [ -z "$o_size" ] || [ "$(stat -c %s -- "$temp")" = "$o_size" ] || qz_refuse "could not be copied whole"
   if [ -e "$target" ]; then

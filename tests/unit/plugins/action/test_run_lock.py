@@ -16,6 +16,7 @@ import time
 import pytest
 
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io import controller
+from ansible_collections.quazzar.ca_rotation.tests.unit.plugins.action.test_trust_file import instead_of
 from ansible_collections.quazzar.ca_rotation.tests.unit.plugins.hosts_double import act
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -301,7 +302,9 @@ def test_runs_that_share_it_count_what_the_others_have_done(path):
     (entry,) = (path / "shared").glob("*.a")
     assert json.loads(entry.read_text())["ended"] is True and entry.stat().st_mode & 0o777 == 0o644
     found = lock(path, "b", kind="shared", state="renewed")
-    assert found["wave"] == {"runs": 0, **one, "rate": 0} and found["holders"] == [] and not found["changed"]
+    # what it has left undone somebody else plans
+    assert found["wave"] == {"runs": 0, **one, "planned": 3, "rate": 0}
+    assert found["holders"] == [] and not found["changed"]
     # the other one may have it for itself then, and the last one leaves nothing
     lock(path, "c", kind="shared", counts=two)
     assert lock(path, "b", kind="exclusive", check=True, tolerate=True)["error"]
@@ -319,3 +322,29 @@ def test_the_last_of_a_wave_takes_along_what_the_others_left(path):
     for run_id in ("a", "b"):
         lock(path, run_id, state="absent")
     assert list(path.parent.iterdir()) == []
+
+
+def test_what_is_stopped_by_a_signal_leaves_nothing(path, tmp_path, monkeypatch):
+    # the others may be ignored in whatever runs these tests, and then no shell can trap them
+    instead_of("sync", "kill -s TERM $PPID", tmp_path / "bin", monkeypatch)
+    assert "the script ended before its last line" in lock(path)["msg"]
+    assert list(path.parent.iterdir()) == []
+
+
+def test_what_was_killed_is_taken_away_when_it_is_old(path, tmp_path, monkeypatch):
+    instead_of("sync", "kill -s KILL $PPID", tmp_path / "bin", monkeypatch)
+    assert "the script ended before its last line" in lock(path)["msg"]
+    (left,) = path.parent.iterdir()
+    assert left.name.startswith("lock.new-") and (left / "exclusive").is_dir()
+    instead_of("sync", "", tmp_path / "bin", monkeypatch)
+    others = [path.parent / name for name in ("lock.new-", "lock.new-ABCDEFGH.txt", "xlock.new-ABCDEFGH")]
+    for other in others:
+        other.write_text("precious")
+        os.utime(other, (1, 1))
+    # it may be the work of a run that is only slow
+    assert lock(path)["changed"] and left.is_dir()
+    lock(path, state="absent")
+    old = time.time() - 3700
+    os.utime(left, (old, old))
+    assert lock(path)["changed"] and not left.exists()
+    assert set(path.parent.iterdir()) == {path, *others}
