@@ -139,6 +139,11 @@ def test_settings_are_durations_and_times() -> None:
         fleet_evidence.settings(options(clock_skew="soon"))
 
 
+@pytest.mark.parametrize(("given", "sliced"), [({}, False), ({"share": ["n1"]}, True), ({"sliced": True}, True)])
+def test_a_slice_is_known_by_its_share_or_by_what_started_it(given: dict[str, t.Any], sliced: bool) -> None:
+    assert fleet_evidence.settings(options(**given)).sliced is sliced
+
+
 class TestClaims:
     def test_a_file_on_the_controller(self, tmp_path: pathlib.Path) -> None:
         crt, _key = OLD.write(tmp_path, "old")
