@@ -261,6 +261,14 @@ workload:
       type: list
       elements: str
       sample: [/var/lib/quazzar-cc/legacy/0123456789abcdef.crt]
+    behind:
+      description: >-
+        Names of the live pods that were started with other paths than RV(workload.pool), because they take no note of a ConfigMap or a
+        Secret before they are made anew. Empty where the value stands in the workload itself, which a rollout brings to every pod, and
+        with O(replicas=false).
+      type: list
+      elements: str
+      sample: []
     legacy:
       description: >-
         The object in which legacy CAs are placed. V(null) with O(legacy_kind=volume), without O(legacy_dir), and when another kind of volume is

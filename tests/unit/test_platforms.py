@@ -129,6 +129,7 @@ def workload(**more: Any) -> dict[str, Any]:
         "rollout": "",
         "advice": "",
         "pool": [],
+        "behind": [],
         "observed": True,
         "written_by": "",
     }
@@ -225,3 +226,52 @@ def test_a_file_that_was_written_is_put_back_and_the_cp_restarted(play: Callable
     run = changed(play, answers, quazzar_cp_restart_command=f"touch {tmp_path}/again", **env_file)
     assert "the disk is full. The CP was not restarted." in run.text, run.output
     assert len(run.of("trust_pool")) == 1 and not (tmp_path / "again").exists()
+
+
+# --- after a rollout -------------------------------------------------------------------------------------------------
+
+
+def looked(*, behind: tuple[str, ...] = (), listening: tuple[bool, ...] = (True, True)) -> dict[str, Any]:
+    """What k8s_cp_info tells of a rollout that has come to its end."""
+    pods = [f"quazzar-cc-{number}" for number, _one in enumerate(listening)]
+    source = {"title": "the key pool of the ConfigMap settings (valueFrom)"}
+    seen = workload(behind=list(behind), source=source, pool=["/new.crt"], pods=pods)
+    told = [
+        {"name": name, "address": "10.1.0.7:8443", "listening": on} for name, on in zip(pods, listening, strict=True)
+    ]
+    return {**seen, "replicas": told}
+
+
+def test_pods_are_waited_for_that_run_with_the_pool_from_before(play: Callable[..., Run]) -> None:
+    """The ConfigMap was declared, and the template's stamp comes a moment later."""
+    asked = {"quazzar_cp_platform": "declared", "quazzar_k8s_declared_timeout": 5}
+    old = looked(behind=("quazzar-cc-1",))
+    run = play("controlplane", "platforms/declared/await", {"k8s_cp_info": [old, looked()]}, **asked)
+    assert run.status == 0 and len(run.of("k8s_cp_info")) == 2, run.output
+    run = play("controlplane", "platforms/declared/await", {"k8s_cp_info": [old]}, **asked)
+    assert run.status == 2, run.output
+    assert (
+        "found another one in quazzar-cc-1. It comes from the key pool of the ConfigMap settings (valueFrom)"
+        in run.text
+    )
+    assert "apply the rest of what was shown, the annotation of the template" in run.text, run.output
+    # what can never be read fails at once, with its own words
+    unread = {"k8s_cp_info": [{"failed": True, "msg": "expected a container 'x', found none"}]}
+    run = play("controlplane", "platforms/declared/await", unread, **asked)
+    assert run.status == 2 and "expected a container 'x'" in run.text and len(run.of("k8s_cp_info")) == 1, run.output
+    # where a rollout does not come to its end, nothing of that is waited for
+    run = play("controlplane", "platforms/kubernetes/await", {"k8s_cp_info": [NOT_UP]})
+    assert run.status == 2 and "found: it crashes." in run.text and len(run.of("k8s_cp_info")) == 1, run.output
+
+
+def test_pods_that_run_with_the_pool_from_before_are_made_anew(play: Callable[..., Run]) -> None:
+    """By the next run, for which there is nothing to change."""
+    told = {"quazzar_cp_platform": "kubernetes", "__controlplane_pool": {"changed": False}}
+    told |= {"__grace_window_before": WELL, "__controlplane_replica": looked(behind=("quazzar-cc-1",))}
+    restart = {"k8s_trust_pool": [pool([], [], patches=[PATCH], changed=True)], "k8s": [{"changed": True}]}
+    answers = {**restart, "k8s_cp_info": [looked()], "rotation_plan": JUDGED}
+    asked = {"grace_window_accepts": [], "grace_window_remove": []}
+    run = play("grace_window", "prove", answers, **asked, **told)
+    assert run.of("k8s_trust_pool") and run.of("k8s_trust_pool")[0]["restart"] is True, run.output
+    run = play("grace_window", "prove", answers, **asked, **{**told, "__controlplane_replica": looked()})
+    assert run.status == 0 and not run.of("k8s_trust_pool"), run.output

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import pool
 from .errors import InputError
 
 Json = Mapping[str, Any]
@@ -239,6 +240,19 @@ def references(box: Json, variables: Iterable[str]) -> tuple[tuple[str, str], ..
     if wanted - {_text(item.get("name")) for item in entries if not _optional(item)}:
         found += [_reference(item, "Ref") for item in _maps(box.get("envFrom"))]
     return tuple(dict.fromkeys(pair for pair in found if all(pair)))
+
+
+def behind(found: Source, started: Mapping[str, str]) -> list[str]:
+    """The pods whose container was started with another trust pool than the object has that its variable comes from.
+
+    ``started``: the variable as each container has it, by the name of its pod. A pod takes no note of such an object
+    before it is made anew. What stands in the workload itself comes to every pod by a rollout, so of that there is none
+    (and where it says nothing the image may have a value of its own).
+    """
+    if found.kind not in {"ConfigMap", "Secret"} or found.trouble:
+        return []
+    wanted = set(pool.entries(found.value))
+    return [name for name, value in started.items() if set(pool.entries(value)) != wanted]
 
 
 def refusal_to_follow(workload: Json, box: Json, variable: str, found: Source) -> str:

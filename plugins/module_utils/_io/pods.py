@@ -141,7 +141,7 @@ def gather(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
             "rollout_failed": rolled.failed,
             "advice": _advice(look, pods, rolled),
             "shared": workload.shares(look.found, look.box, str(options["certs_dir"] or "")),
-            **_beside(look, options),
+            **_beside(look, options, replicas),
             **workload_guards.gather(look.cluster, look.found, look.box, options, replicas),
         },
         "replicas": replicas,
@@ -162,13 +162,16 @@ def _marks(look: Look) -> list[dict[str, Any]]:
     ]
 
 
-def _beside(look: Look, options: Mapping[str, Any]) -> dict[str, Any]:
+def _beside(look: Look, options: Mapping[str, Any], replicas: list[dict[str, Any]]) -> dict[str, Any]:
     """What the objects beside the workload say. With ``tolerate`` one that may not be read leaves the rest as it is."""
     told: dict[str, Any] = {"source": None, "pool": None, "stalls": None, "legacy": None, "refusals": [], "error": ""}
+    told["behind"] = []
     try:
         source = dataclasses.asdict(look.source)
         told["source"] = {**source, "title": str(look.source)}
         told["pool"] = list(pool.entries(look.source.value))
+        started = {each["name"]: str(each["pool"]["raw"] or "") for each in replicas if not each["error"]}
+        told["behind"] = workload.behind(look.source, started)
         claims = look.cluster.claims(look.found)
         told["stalls"] = list(workload.stalls(look.found, claims, one_node=options["one_node"]))
         place, told["refusals"] = _refusals(look, options)

@@ -328,6 +328,23 @@ def waiting(reason: str, message: str = "") -> Tree:
     return {"waiting": {"reason": reason, **({"message": message} if message else {})}}
 
 
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (Source("ConfigMap", "settings", "pool", "/b.crt,/a.crt"), ["old", "none"]),
+        (Source("Secret", "settings", "pool", " /a.crt , /b.crt"), ["old", "none"]),
+        (Source("ConfigMap", "settings", "pool", ""), ["new", "old"]),
+        (Source("ConfigMap", "settings", "pool", trouble="there is no ConfigMap settings"), []),
+        # a rollout brings it, and $(NAME) is something else in the container
+        (Source("value", value="$(HOME)/a.crt", expands=True), []),
+        # the image may have a value of its own
+        (Source("absent"), []),
+    ],
+)
+def test_pods_that_were_started_with_another_pool(found: Source, expected: list[str]) -> None:
+    assert workload.behind(found, {"new": "/a.crt, /b.crt", "old": "/a.crt", "none": ""}) == expected
+
+
 def test_a_live_pod() -> None:
     assert workload.pods([pod("a")], CP, ["rs1"]) == (
         Pod("a", "10.1.0.7", True, True, "66b7c9f5d", ports={"mtls": 8443, "9000": 9000}, uid="uid-of-a"),

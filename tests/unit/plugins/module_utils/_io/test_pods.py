@@ -238,6 +238,16 @@ def test_what_may_not_be_read_beside_the_workload(
     assert all(each["active_ca"] for each in told["replicas"])
 
 
+def test_pods_that_run_with_another_pool_than_their_object_has(cp: ClusterDouble, tmp_path: pathlib.Path) -> None:
+    cp.box(envFrom=[{"configMapRef": {"name": "settings"}}])
+    cp.held = {("ConfigMap", "settings"): {"data": {POOL: cp.environment[POOL]}}}
+    assert gather(tmp_path)["workload"]["behind"] == []
+    cp.held = {("ConfigMap", "settings"): {"data": {POOL: "/new.crt"}}}
+    assert gather(tmp_path)["workload"]["behind"] == ["a", "b"] and objects_of()["behind"] == []
+    cp.errors = {"exec a": HostError("a: may not exec")}
+    assert gather(tmp_path, tolerate=True)["workload"]["behind"] == ["b"], "of a nobody knows"
+
+
 def test_no_live_pod_is_a_replica_that_says_so(cp: ClusterDouble, tmp_path: pathlib.Path) -> None:
     cp.listed = [Pod("a", "", False, False, why="it is Pending")]
     (only,) = gather(tmp_path)["replicas"]
