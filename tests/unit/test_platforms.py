@@ -275,3 +275,13 @@ def test_pods_that_run_with_the_pool_from_before_are_made_anew(play: Callable[..
     assert run.of("k8s_trust_pool") and run.of("k8s_trust_pool")[0]["restart"] is True, run.output
     run = play("grace_window", "prove", answers, **asked, **{**told, "__controlplane_replica": looked()})
     assert run.status == 0 and not run.of("k8s_trust_pool"), run.output
+
+
+def test_pods_are_waited_for_that_do_not_listen_yet(play: Callable[..., Run]) -> None:
+    """Without a readiness probe a rollout is over as soon as its containers run."""
+    asked = {"quazzar_cp_platform": "kubernetes", "quazzar_cp_ready_timeout": 4}
+    starting, unread = looked(listening=(True, False)), {"workload": None, "replicas": [{"listening": False}]}
+    run = play("controlplane", "platforms/kubernetes/await", {"k8s_cp_info": [starting, unread, looked()]}, **asked)
+    assert run.status == 0 and [look["wait"] for look in run.of("k8s_cp_info")] == [600, 0, 0], run.output
+    run = play("controlplane", "platforms/kubernetes/await", {"k8s_cp_info": [starting]}, **asked)
+    assert run.status == 0 and len(run.of("k8s_cp_info")) == 4, "whoever judges it says what is wrong"
