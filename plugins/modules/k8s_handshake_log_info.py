@@ -16,6 +16,9 @@ description:
     Does what M(quazzar.ca_rotation.handshake_log_info) does with the log of every live pod of a workload.
   - >-
     The log of a workload as a whole may be that of a pod on its way out, or the text of an error. Each live pod is asked by its name.
+  - >-
+    Of each log the last 20,000 lines count, and of these the last 4 MiB. How a pod has started is read by
+    M(quazzar.ca_rotation.k8s_cp_info), however long ago that was.
 extends_documentation_fragment:
   - quazzar.ca_rotation.kubernetes
   - quazzar.ca_rotation.kubernetes.container

@@ -306,21 +306,27 @@ class Cluster:
             raise
         return True
 
-    def log(self, pod: str, box: str, limit: int, *, previous: bool = False) -> str:
-        """A live pod's log from the start of its container, which begins another one, and not more of it than that.
-        ``previous``: the one that its container has begun before it was restarted.
+    def log(self, pod: str, box: str, limit: int, *, tail: int = 0, previous: bool = False) -> str:
+        """So many bytes of a live pod's log: from the start of its container, which begins another one, or of its last
+        ``tail`` lines the end. ``previous``: the one that its container has begun before it was restarted.
 
         As bytes: the client takes a log of one line of JSON for an object, and fails at what is no UTF-8.
         """
 
         def read(*words: t.Any, **more: t.Any) -> str:
             answer = self._core.read_namespaced_pod_log(*words, _preload_content=False, **more)
+            text = bytearray()
             try:
-                return bytes(answer.data).decode("utf-8", "replace")
+                for piece in answer.stream(_PIECE):
+                    text += piece
+                    del text[:-limit]
             finally:
                 answer.close()
+            return text.decode("utf-8", "replace")
 
-        wanted = {"container": box, "limit_bytes": limit, "previous": previous}
+        # The kubelet would take its bytes from the beginning of the last lines.
+        part = {"tail_lines": tail} if tail else {"limit_bytes": limit}
+        wanted = {"container": box, "previous": previous, **part}
         text = str(self._asked("get", "pods/log", read, pod, self.namespace, **wanted))
         # The kubelet sends its own errors as if they were the log, with the status 200.
         if text.startswith(_NO_LOG):

@@ -25,7 +25,9 @@ _OF_A_REPLICA = (
     "grace_log_pattern", "boot_pattern", "timeout", "tolerate",
 )  # fmt: skip
 _POLL_SECONDS = 1
-_LOG_END = 4096
+#: Of the log of a container that crashes so many bytes at most, of so many lines.
+_LOG_END, _LAST_LINES = 4096, 20
+_COUNTED_LINES = 20_000
 #: How the trust pool is to be changed.
 POOL_SPEC: dict[str, Any] = {
     "env_source": {
@@ -184,10 +186,11 @@ def _beside(look: Look, options: Mapping[str, Any], replicas: list[dict[str, Any
 
 
 def read_logs(options: Mapping[str, Any], limit: int) -> dict[str, str]:
-    """The log of each live pod by its name. One on its way out may answer with the text of an error."""
+    """The end of the log of each live pod by its name: at most ``limit`` bytes and 20,000 lines. One on its way out may
+    answer with the text of an error."""
     look = Look(options)
     box = str(look.box["name"])
-    return {pod.name: look.cluster.log(pod.name, box, limit) for pod in look.pods() if pod.live}
+    return {pod.name: look.cluster.log(pod.name, box, limit, tail=_COUNTED_LINES) for pod in look.pods() if pod.live}
 
 
 def _rolled_out(options: Mapping[str, Any]) -> tuple[Look, tuple[workload.Pod, ...], workload.Rollout]:
@@ -218,7 +221,9 @@ def _advice(look: Look, pods: tuple[workload.Pod, ...], rolled: workload.Rollout
     try:
         # While it waits for its next start, its log is still the one from before.
         again = not crashed.why
-        lines = look.cluster.log(crashed.name, str(look.box["name"]), _LOG_END, previous=again).strip().splitlines()
+        box = str(look.box["name"])
+        end = look.cluster.log(crashed.name, box, _LOG_END, tail=_LAST_LINES, previous=again)
+        lines = end.strip().splitlines()
     except RotationError as error:
         lines = [str(error)]
     return f"The log of {crashed.name} ended with: {lines[-1] if lines else 'nothing'}"

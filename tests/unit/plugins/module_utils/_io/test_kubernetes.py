@@ -15,7 +15,7 @@ import pathlib
 import socket
 import threading
 import typing as t
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -66,12 +66,20 @@ class Api(http.server.BaseHTTPRequestHandler):
         assert self.headers["authorization"] == f"Bearer {TOKEN}"
         answer = self.answers.get(urlsplit(self.path).path, status(404, "not found"))
         code, body = answer if isinstance(answer, tuple) else (200, answer)
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        content = self.asked_for(body) if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(code)
         self.send_header("Content-Type", "text/plain" if isinstance(body, bytes) else "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+    def asked_for(self, log: bytes) -> bytes:
+        """As the kubelet cuts a log: the last lines first, and of these so many bytes from their beginning."""
+        query = {
+            key: int(value[0]) for key, value in parse_qs(urlsplit(self.path).query).items() if value[0].isdecimal()
+        }
+        lines = b"".join(log.splitlines(keepends=True)[-query["tailLines"] :]) if "tailLines" in query else log
+        return lines[: query.get("limitBytes", len(lines))]
 
     def log_message(self, format: str, *args: t.Any) -> None:
         return
@@ -164,6 +172,7 @@ def test_a_log_is_text_as_it_is(api: dict[str, t.Any], content: bytes) -> None:
     api[f"{CORE}/pods/a/log"] = content
     assert cluster().log("a", "cc", 4096) == content.decode("utf-8", "replace")
     assert "container=cc" in Api.seen[-1] and "limitBytes=4096" in Api.seen[-1]
+    assert cluster().log("a", "cc", 4096, tail=9) == content.decode("utf-8", "replace")
     # the kubelet's own error, which comes with the status 200
     api[f"{CORE}/pods/a/log"] = b"unable to retrieve container logs for containerd://0123"
     with pytest.raises(HostError, match="the log of a cannot be read: unable to retrieve container logs for"):
@@ -171,6 +180,14 @@ def test_a_log_is_text_as_it_is(api: dict[str, t.Any], content: bytes) -> None:
     api[f"{CORE}/pods/a/log"] = status(403, 'User "reader" cannot get resource "pods/log"')
     with pytest.raises(HostError, match=r'this account may not get pods/log .*verbs: \["get"\]'):
         cluster().log("a", "cc", 4096)
+
+
+def test_the_beginning_of_a_log_or_its_end(api: dict[str, t.Any]) -> None:
+    api[f"{CORE}/pods/a/log"] = b"".join(b"line %d\n" % number for number in range(100000))
+    assert cluster().log("a", "cc", 13) == "line 0\nline 1"
+    assert cluster().log("a", "cc", 4096, tail=2) == "line 99998\nline 99999\n"
+    # long lines do not keep its end away
+    assert cluster().log("a", "cc", 13, tail=50000) == "8\nline 99999\n"
 
 
 @pytest.mark.parametrize(

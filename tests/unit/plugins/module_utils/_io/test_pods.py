@@ -15,7 +15,7 @@ import yaml
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core import workload
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.errors import HostError, InputError, Unreachable
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core.workload import Pod
-from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io import kubernetes, pods
+from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io import handshake_logs, kubernetes, logs, pods
 from ansible_collections.quazzar.ca_rotation.plugins.module_utils._io.host import Host
 from ansible_collections.quazzar.ca_rotation.plugins.modules import cp_info, k8s_cp_info
 
@@ -65,7 +65,7 @@ class ClusterDouble:
         self.lacking: list[str] = []
         self.reviewed: list[t.Any] = []
         self.hosts: dict[str, PodDouble] = {}
-        self.door_error = ""
+        self.door_error = self.logged = ""
         self.asked: list[t.Any] = []
 
     def fails(self, what: str) -> None:
@@ -100,11 +100,12 @@ class ClusterDouble:
         self.fails("rights")
         return self.lacking
 
-    def log(self, pod: str, box: str, limit: int, *, previous: bool = False) -> str:
+    def log(self, pod: str, box: str, limit: int, *, tail: int = 0, previous: bool = False) -> str:
         self.fails(f"log {pod}")
+        told = f"starting Quazzar Control Center\n{GRACE} one\n{GRACE} two of {pod}\n{self.logged}"
         if previous:
-            return "starting\nno such file\n"
-        return f"starting Quazzar Control Center\n{GRACE} one\n{GRACE} two of {pod}\n"
+            told = f"starting\n{self.logged}no such file\n"
+        return "".join(told.splitlines(keepends=True)[-tail:])[-limit:] if tail else told[:limit]
 
     def box(self, pod: t.Any = None, **fields: t.Any) -> None:
         """Have the workload this container, and these fields of its pods."""
@@ -374,6 +375,14 @@ def test_a_rollout_that_cannot_come_to_its_end_is_not_waited_for(cp: ClusterDoub
     assert objects_of()["observed"] is False
 
 
+def test_the_advice_on_a_crash_is_the_end_of_a_long_log(cp: ClusterDouble) -> None:
+    cp.listed.append(Pod("c", "10.1.0.9", True, False, "r2", restarts=2))
+    cp.found["status"] = {**DONE, "replicas": 2}
+    cp.logged = "".join(f"line {number} of what it says before\n" for number in range(1000)) + "FATAL: "
+    assert objects_of()["advice"] == "The log of c ended with: FATAL: no such file"
+    assert "starting" not in cp.log("c", "cc", 4096, tail=20), "the double is one that can tell"
+
+
 def test_the_pods_that_hold_a_stateful_set_up(cp: ClusterDouble) -> None:
     cp.found = {**cp.found, "kind": "StatefulSet", "status": {"updateRevision": "r2"}}
     assert objects_of()["stuck_pods"] == ["b"], "a is ready"
@@ -465,6 +474,12 @@ def test_the_log_of_each_live_pod(cp: ClusterDouble) -> None:
     plain = {name: spec.get("default") for name, spec in kubernetes.ARGUMENT_SPEC.items()}
     found = pods.read_logs(plain, 4096)
     assert list(found) == ["a", "b"] and "two of b" in found["b"]
+    # what happens now is at the end, and how it has begun is for others
+    cp.logged = "nothing to see here\n" * (logs.LIMIT // 20 + 1) + "tls: client didn't provide a certificate\n"
+    counted = pods.read_logs(plain, logs.LIMIT)["a"]
+    assert counted.endswith("a certificate\n") and "starting" not in counted
+    each = {**plain, **{name: spec["default"] for name, spec in handshake_logs.COUNT_SPEC.items()}}
+    assert handshake_logs.counted(counted, each)["counts"]["no_certificate"] == 1
     cp.errors = {"log b": HostError("b: may not log")}
     with pytest.raises(HostError, match="b: may not log"):
         pods.read_logs(plain, 4096)
