@@ -112,7 +112,7 @@ def test_a_volume_that_is_kept_and_one_that_is_not(
         forbidden = looked_at(made.namespace)
     [claim] = forbidden["workload"]["storage"]["claims"]
     assert (claim["phase"], claim["reclaim_policy"]) == ("Bound", "")
-    rule = '{apiGroups: [""], resources: ["persistentvolumes"], verbs: ["get"]}'
+    rule = f'{{apiGroups: [""], resources: ["persistentvolumes"], verbs: ["get"], resourceNames: ["{volume}"]}}'
     assert rule in claim["volume_error"] and "ClusterRole" in claim["volume_error"]
     assert "in the namespace" not in claim["volume_error"], "it is in none"
     found = rules(forbidden)

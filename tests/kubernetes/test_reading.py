@@ -261,7 +261,7 @@ def test_what_an_account_may_not_do_is_named_and_leaves_the_rest(pod_fleet: Call
 
     def rule(resource: str) -> str:
         group, _resource, verbs = next(each for each in RULES if each[1] == resource)
-        return f'{{apiGroups: ["{group}"], resources: ["{resource}"], verbs: {json.dumps(verbs)}}}'
+        return f'{{apiGroups: ["{group}"], resources: ["{resource}"], verbs: {json.dumps(verbs)}'  # a name may follow
 
     for resource, config in configs.items():
         result = with_account(config)

@@ -360,10 +360,11 @@ def may(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[...,
 
 def test_a_right_that_is_missing_is_named(place: Place, may: Callable[..., None]) -> None:
     def forbidden(verb: str) -> str:
+        named = "" if verb == "create" else f', resourceNames: ["{NAME}"]'
         return (
             f"{place.server}: this account may not {verb} leases in the namespace {place.namespace}"
             f" (system:serviceaccount:{place.namespace}:rotation). Its Role needs the rule"
-            ' {apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["' + verb + '"]};'
+            ' {apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["' + verb + '"]' + named + "};"
             " docs/kubernetes.md has it whole"
         )
 

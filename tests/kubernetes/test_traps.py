@@ -27,6 +27,7 @@ pytestmark = pytest.mark.kubernetes
 
 LEGACY = "/var/lib/quazzar-cc/legacy"
 READ, CHANGE = "quazzar-ca-rotation-read", "quazzar-ca-rotation-change"
+ELSEWHERE = "quazzar-ca-rotation-elsewhere"
 CRASH = f'test -z "${POOL_VARIABLE}" || {{ echo "no such file"; exit 3; }}; exec python3 -m quazzar_lab.cp'
 
 
@@ -87,7 +88,7 @@ def test_what_stops_a_run_before_it_changes_anything(stranded: Callable[..., Any
     assert set(looked.states.values()) == {"stranded"}, looked.tail
     checked = made.play("ca_rotate", "--check", status=2, quazzar_k8s_kubeconfig=reader, quazzar_k8s_context="")
     for rule in (
-        'apiGroups: ["apps"], resources: ["deployments"], verbs: ["patch"]',
+        'apiGroups: ["apps"], resources: ["deployments"], verbs: ["patch"], resourceNames: ["quazzar-cc"]',
         'resources: ["configmaps"], verbs: ["create"]',
     ):
         assert checked.says(rule), checked.tail
@@ -226,9 +227,7 @@ def test_the_variable_in_a_config_map_is_followed(stranded: Callable[..., Any], 
         made, f"{POOL_VARIABLE} comes from the key pool of the ConfigMap settings (valueFrom). Nothing was changed."
     )
 
-    more = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["settings"], "verbs": ["get", "patch"]}
-    secret = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "create", "patch"]}
-    rules = [*accounts.documented(READ), *accounts.documented(CHANGE), more, secret]
+    rules = [rule for role in (READ, CHANGE, ELSEWHERE) for rule in accounts.documented(role)]
     account = {
         "quazzar_k8s_kubeconfig": accounts.kubeconfig(made, "rotation", rules, tmp_path),
         "quazzar_k8s_context": "",

@@ -10,11 +10,14 @@ from __future__ import annotations
 import copy
 import importlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from ansible_collections.quazzar.ca_rotation.plugins.module_utils._core import workload, workload_patch
 
 ROLE = Path(__file__).resolve().parents[2] / "roles" / "controlplane"
 PASSWORD, BASE64 = "hunter22-plain", "aHVudGVyMjItYmFzZTY0"
@@ -123,3 +126,53 @@ def test_what_puts_a_pool_back_mounts_nothing() -> None:
     """It would hide the files that the pool named before, and the run could not put them back."""
     assert _pool_options("kubernetes", "restore_pool.yml")["legacy_dir"] == ""
     assert "controlplane_unmount is not defined" in _pool_options("declared", "await_change.yml")["legacy_dir"]
+
+
+# --- the Roles of the documentation ----------------------------------------------------------------------------------
+
+
+def _documented() -> dict[str, list[dict[str, Any]]]:
+    page = (ROLE.parents[1] / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    roles = [yaml.safe_load(block) for block in re.findall(r"(?s)```yaml\n(apiVersion: rbac.*?)```", page)]
+    return {role["metadata"]["name"].removeprefix("quazzar-ca-rotation-"): role["rules"] for role in roles}
+
+
+def _allowed(rules: list[dict[str, Any]], verb: str, resource: str, name: str) -> bool:
+    group, _slash, plain = resource.rpartition("/")
+    return any(
+        group in rule["apiGroups"]
+        and plain in rule["resources"]
+        and verb in rule["verbs"]
+        and name in rule.get("resourceNames", [name])
+        for rule in rules
+    )
+
+
+@pytest.mark.parametrize("legacy", ["ConfigMap", "Secret"])
+def test_the_documented_roles_allow_what_a_change_is_asked_for(legacy: str) -> None:
+    roles = _documented()
+    assert list(roles) == ["read", "change", "elsewhere"]
+    found = {"kind": "Deployment", "metadata": {"name": "quazzar-cc"}}
+    place = workload_patch.Legacy(legacy, workload.VOLUME, "/legacy", mounted=False)
+
+    def forbidden(source: workload.Source, *names: str) -> list[tuple[str, str, str]]:
+        rules = [rule for name in names for rule in roles[name]]
+        needed = workload_patch.rights(found, source, {"env_source": "follow"}, place)
+        return [right for right in needed if not _allowed(rules, *right)]
+
+    own, followed = workload.Source("value"), workload.Source("ConfigMap", "settings", "pool")
+    assert bool(forbidden(own, "read", "change")) == (legacy == "Secret")
+    assert forbidden(own, "read", "change", "elsewhere") == []
+    assert ("patch", "configmaps", "settings") in forbidden(followed, "read", "change")
+    assert forbidden(followed, "read", "change", "elsewhere") == []
+
+
+def test_no_documented_rule_is_wider_than_it_must_be() -> None:
+    """Each right beside those to read is for one object, but to create, which has no name yet."""
+    roles = _documented()
+    wide = [rule for rule in [*roles["change"], *roles["elsewhere"]] if "resourceNames" not in rule]
+    assert wide and all(rule["verbs"] == ["create"] for rule in wide)
+    assert not any("secrets" in rule["resources"] for rule in roles["read"])
+    assert not any(
+        "create" in rule["verbs"] for name in ("change", "elsewhere") for rule in roles[name] if "resourceNames" in rule
+    )

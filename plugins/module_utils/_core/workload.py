@@ -647,18 +647,21 @@ def shares(workload: Json, box: Json, path: str) -> bool:
     return volume is not None and "emptyDir" not in volume and (not own or wanted_replicas(workload) == 1)
 
 
-def missing_rule(verb: str, resource: str, namespace: str, detail: str = "") -> str:
+def missing_rule(verb: str, resource: str, namespace: str, named: str = "", detail: str = "") -> str:
     """What to say when the API forbids something: the rule that a Role has to have, or a ClusterRole for what is in no
     namespace.
 
     ``resource``: "pods", "pods/exec", or with its group before it: "apps/deployments", "coordination.k8s.io/leases".
+    ``named``: the object; it is left out where a rule with a name would not allow it, or not for long.
     """
     first, _slash, rest = resource.partition("/")
     group, name = (first, rest) if rest and (first in _GROUPS or "." in first) else ("", resource)
     verbs = '"get", "create"' if name in _CONNECTED else f'"{verb}"'
     told = f" ({detail})" if detail else ""
+    lasts = named and verb in ("get", "update", "patch") and first != "pods"
+    only = f', resourceNames: ["{named}"]' if lasts else ""
     where, role = (f" in the namespace {namespace}", "Role") if namespace else ("", "ClusterRole")
     return (
         f"this account may not {verb} {name}{where}{told}. Its {role} needs the rule"
-        f' {{apiGroups: ["{group}"], resources: ["{name}"], verbs: [{verbs}]}}; docs/kubernetes.md has it whole'
+        f' {{apiGroups: ["{group}"], resources: ["{name}"], verbs: [{verbs}]{only}}}; docs/kubernetes.md has it whole'
     )

@@ -130,7 +130,9 @@ class Cluster:
         try:
             answer = call(*words, _request_timeout=REQUEST_TIMEOUT, **more)
         except kubernetes.client.ApiException as error:
-            raise self._refusal(verb, resource, error.status, _said(error.body) or str(error.reason)) from None
+            said = _said(error.body) or str(error.reason)
+            # Who asks for one object names it first; where a request is for none, no rule can name it.
+            raise self._refusal(verb, resource, error.status, said, str(words[0])) from None
         except (HTTPError, OSError) as error:
             raise self._unreachable(error) from None
         except ValueError as error:  # the client compares an answer with what it knows of the API
@@ -149,11 +151,11 @@ class Cluster:
             " (quazzar_k8s_kubeconfig, quazzar_k8s_context), and can the controller reach it?"
         )
 
-    def _refusal(self, verb: str, resource: str, status: int, said: str) -> Refused:
+    def _refusal(self, verb: str, resource: str, status: int, said: str, named: str = "") -> Refused:
         if status == _FORBIDDEN:
             account = re.search(r'User "([^"]*)"', said)
             space = "" if resource == _VOLUMES else self.namespace
-            rule = workload.missing_rule(verb, resource, space, account[1] if account else "")
+            rule = workload.missing_rule(verb, resource, space, named, account[1] if account else "")
             return Refused(f"{self._where}: {rule}", status)
         if status == _UNAUTHORIZED:
             told = (
@@ -248,7 +250,7 @@ class Cluster:
             call = self._authorization.create_self_subject_access_review
             answer = self._asked("create", "authorization.k8s.io/selfsubjectaccessreviews", call, review)
             if not (answer.get("status") or {}).get("allowed"):
-                rule = workload.missing_rule(verb, resource, self.namespace)
+                rule = workload.missing_rule(verb, resource, self.namespace, name)
                 missing.append(f"{self._where}: {rule}")
         return missing
 

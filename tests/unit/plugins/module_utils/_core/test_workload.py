@@ -934,7 +934,28 @@ def test_the_rule_that_is_missing(verb: str, resource: str, said: str, rule: str
         f"this account may not {said} in the namespace quazzar. Its Role needs the rule {rule}; docs/kubernetes.md has"
         " it whole"
     )
-    assert "quazzar (no such binding). Its" in workload.missing_rule(verb, resource, "quazzar", "no such binding")
+    told = workload.missing_rule(verb, resource, "quazzar", detail="no such binding")
+    assert "quazzar (no such binding). Its" in told
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource", "named"),
+    [
+        ("get", "secrets", True),
+        ("patch", "apps/deployments", True),
+        ("update", "coordination.k8s.io/leases", True),
+        # it has no name yet
+        ("create", "configmaps", False),
+        # a request without a name is not allowed by a rule that has one
+        ("list", "apps/replicasets", False),
+        # pods come and go
+        ("get", "pods/log", False),
+        ("delete", "pods", False),
+    ],
+)
+def test_a_rule_for_an_object_that_is_known_by_its_name(verb: str, resource: str, named: bool) -> None:
+    end = '"], resourceNames: ["quazzar-cc"]};' if named else '"]};'
+    assert f'verbs: ["{verb}{end}' in workload.missing_rule(verb, resource, "quazzar", "quazzar-cc")
 
 
 def test_what_is_in_no_namespace_needs_a_cluster_role() -> None:

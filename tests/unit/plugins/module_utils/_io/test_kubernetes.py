@@ -198,7 +198,7 @@ def test_the_beginning_of_a_log_or_its_end(api: dict[str, t.Any]) -> None:
             status(403, 'deployments.apps is forbidden: User "system:serviceaccount:q:r" cannot get'),
             HostError,
             'this account may not get deployments in the namespace quazzar (system:serviceaccount:q:r). Its Role needs'
-            ' the rule {apiGroups: ["apps"], resources: ["deployments"], verbs: ["get"]}',
+            ' the rule {apiGroups: ["apps"], resources: ["deployments"], verbs: ["get"], resourceNames: ["quazzar-cc"]',
         ),
         (status(403, "no"), HostError, "in the namespace quazzar. Its Role needs the rule"),
         (status(401, "Unauthorized"), HostError, "the API server does not accept these credentials (401). Renew"),
@@ -328,6 +328,15 @@ def test_a_pod_is_a_host_like_any_other() -> None:
     answer = host.run("qz_put x hi", {"text": "h\udcffi\u00e9"}, timeout=7)
     assert (answer.rc, answer.text("x"), host.round_trips, host.is_local) == (4, "hi", 1, False)
     assert sent == [("a", "cc", 7)]
+
+
+def test_the_rights_that_are_missing_name_their_objects(api: dict[str, t.Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    asking = cluster()
+    monkeypatch.setattr(asking, "_asked", lambda *words, **more: {"status": {"allowed": False}})
+    needed = [("patch", "apps/deployments", "quazzar-cc"), ("create", "configmaps", "")]
+    patch, create = asking.missing_rights(needed)
+    assert '{apiGroups: ["apps"], resources: ["deployments"], verbs: ["patch"], resourceNames: ["quazzar-cc"]}' in patch
+    assert '{apiGroups: [""], resources: ["configmaps"], verbs: ["create"]}' in create
 
 
 # --- which cluster ---------------------------------------------------------------------------------------------------
