@@ -270,6 +270,10 @@ HELD = {
         "CONTRIBUTING.md",
         'git grep -n "',
     ): "tests/unit/test_docs.py::test_where_a_platform_is_asked_for",
+    (
+        "docs/kubernetes.md",
+        "ansible-vault decrypt --output - FILE.vault | sed",
+    ): "tests/unit/test_docs.py::test_a_backup_goes_into_a_pod",
     ("docs/rehearsal.md", "export PATH="): IN_THE_LAB,
     ("docs/rehearsal.md", "python -m quazzar_lab"): IN_THE_LAB,
     ("docs/rehearsal.md", "for host in cp1 cp2; do ssh"): REHEARSAL,
@@ -545,6 +549,34 @@ def test_a_new_vault_password(tmp_path):
     typed(f"{command_of('docs/runbook.md', 'ansible-vault rekey FILE')} --new-vault-password-file new", tmp_path,
           ANSIBLE_VAULT_PASSWORD_FILE=str(tmp_path / "old"))  # fmt: skip
     assert typed("ansible-vault view --vault-password-file new FILE", tmp_path) == "a backup\n"
+
+
+def test_a_backup_goes_into_a_pod(tmp_path):
+    """docs/kubernetes.md; what kubectl would run in the pod is run here."""
+    certificate, key = (
+        f"-----BEGIN {kind}-----\n{kind}\n-----END {kind}-----\n" for kind in ("CERTIFICATE", "PRIVATE KEY")
+    )
+    (tmp_path / "FILE.vault").write_text(certificate + key, encoding="utf-8")
+    (tmp_path / "secret").write_text("of this fleet\n", encoding="utf-8")
+    (tmp_path / "certs").mkdir()
+    (tmp_path / "kubectl").write_text(
+        '#!/bin/sh\necho "$@" >>told\n'
+        'while [ "$1" != -- ]; do shift; done; shift\nexec "$@"\n', encoding="utf-8"
+    )  # fmt: skip
+    (tmp_path / "kubectl").chmod(0o755)
+    given = {"ANSIBLE_VAULT_PASSWORD_FILE": str(tmp_path / "secret")}
+    typed("ansible-vault encrypt FILE.vault", tmp_path, **given)
+    section = text_of("docs/kubernetes.md").partition("## A lost volume")[2]
+    pipes = [line for line in joined(re.search(r"(?s)```sh\n(.*?)```", section)[1]) if "kubectl" in line]
+    assert len(pipes) == 2
+    for pipe in pipes:
+        command = pipe.replace("kubectl", "./kubectl").replace("/var/lib/quazzar-cc/certs", str(tmp_path / "certs"))
+        assert typed(command, tmp_path, **given) in ("", "Decryption successful\n")
+    previous = tmp_path / "certs/previous"
+    found = {path.name: (path.read_text(encoding="utf-8"), path.stat().st_mode & 0o777) for path in previous.iterdir()}
+    assert found == {"ca.crt": (certificate, 0o600), "ca.key": (key, 0o600)}
+    assert previous.stat().st_mode & 0o777 == 0o700
+    assert "PRIVATE" not in (tmp_path / "told").read_text(encoding="utf-8"), "a key in the arguments"
 
 
 def test_the_vault_beside_an_inventory(tmp_path):

@@ -10,7 +10,10 @@ from __future__ import annotations
 import copy
 import importlib
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +129,40 @@ def test_what_puts_a_pool_back_mounts_nothing() -> None:
     """It would hide the files that the pool named before, and the run could not put them back."""
     assert _pool_options("kubernetes", "restore_pool.yml")["legacy_dir"] == ""
     assert "controlplane_unmount is not defined" in _pool_options("declared", "await_change.yml")["legacy_dir"]
+
+
+@pytest.mark.parametrize(
+    ("given", "environment", "expected"),
+    [
+        (("", ""), {}, ("", "")),
+        # kubectl knows no home
+        (("~/.kube/config", "production"), {}, ("HOME/.kube/config", "production")),
+        # an option that is set to nothing would go before these
+        (("", ""), {"KUBECONFIG": "~/other", "CONTEXT": "second"}, ("HOME/other", "second")),
+        (("", ""), {"KUBECONFIG": "/x", "CONTEXT": "second", "HOST": "https://api.test", "API_KEY": "x"}, ("", "")),
+    ],
+)
+def test_kubectl_comes_to_the_cluster_that_is_read(
+    tmp_path: Path, given: tuple[str, str], environment: dict[str, str], expected: tuple[str, str]
+) -> None:
+    (task,) = _tasks("ansible.builtin.set_fact", ROLE / "tasks" / "platforms" / "kubernetes" / "connect.yml")
+    names = ("kubeconfig", "context")
+    asked = {name: task["ansible.builtin.set_fact"][f"ansible_kubectl_{name}"] for name in names}
+    known = {f"quazzar_k8s_{name}": value for name, value in zip(names, given, strict=True)}
+    play = {
+        "hosts": "localhost", "connection": "local", "gather_facts": False,
+        "vars": {"controlplane_connect_to": "localhost", **known, **task["vars"]},
+        "tasks": [{"ansible.builtin.debug": {"msg": asked}}],
+    }  # fmt: skip
+    file = tmp_path / "play.yml"
+    file.write_text(json.dumps([play]), encoding="utf-8")
+    settings = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
+    settings.update({f"K8S_AUTH_{name}": value for name, value in environment.items()})
+    command = [Path(sys.prefix) / "bin" / "ansible-playbook", "-i", "localhost,", file]
+    done = subprocess.run(command, env=settings, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.JSONDecoder().raw_decode(done.stdout.partition("=> ")[2])[0]["msg"]
+    assert tuple(found[name].replace(str(tmp_path), "HOME") for name in names) == expected
 
 
 # --- the Roles of the documentation ----------------------------------------------------------------------------------
