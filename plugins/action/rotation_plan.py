@@ -130,6 +130,6 @@ class ActionModule(EvidenceAction):
             "summary_lines": report.summary_lines(made, taken.evidence, document),
             "replicas": targets.judged(taken),
             "targets": handed_out,
-            "lock": targets.lock(goal, handed_out),
+            "lock": targets.lock(goal, handed_out, sliced=taken.evidence.settings.sliced),
             "report": document,
         }

@@ -417,7 +417,8 @@ idle:
 lock:
   description: >-
     The kind of lock (see M(quazzar.ca_rotation.run_lock)) under which the acts of O(goal) may be done, V(exclusive) or V(shared). Empty
-    when there is nothing to do for it.
+    when there is nothing to do for it. With O(sliced) or O(share) it is V(shared) also where there are but lost nodes, of which the others
+    have to know.
   returned: success
   type: str
   sample: exclusive

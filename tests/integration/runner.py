@@ -147,9 +147,13 @@ class Job:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        there = [self.process.pid, *below(self.process.pid)]
-        for pid in there:
-            os.kill(pid, signal.SIGSTOP)
+        there: list[int] = []
+        # One that was listed may have ended since, and one that was not stopped yet may have started another.
+        while more := [pid for pid in [self.process.pid, *below(self.process.pid)] if pid not in there]:
+            for pid in more:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+            there += more
         try:
             yield
         finally:

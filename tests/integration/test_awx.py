@@ -100,6 +100,26 @@ def test_slices_have_one_budget_and_one_that_is_killed_is_started_again(fleet):
     assert made.loaded() == {"cp1": [], "cp2": []} and not lock_of(made).exists()
 
 
+def test_the_lost_nodes_of_a_slice_that_has_nothing_to_do_count_for_the_others(fleet):
+    made = fleet(6, "W4")
+    made.accident()
+    first, second = made.names[0::2], made.names[1::2]
+    awx = Awx(made, quazzar_failure_budget="0", quazzar_batches="1", quazzar_nodes_per_minute="600")
+    awx.run("grace_open")
+    awx.run("nodes_reregister", quazzar_slice="1/2")
+    beside = awx.start("nodes_reregister", quazzar_slice="2/2")
+    beside.until("1 of 3 nodes done, 2 left")
+    with beside.paused():
+        made.power_off(first[1])
+        awx.groups["quazzar_nodes"][first[1]].update(made.host_vars[first[1]])
+        awx.run("nodes_reregister", status="failed", quazzar_slice="1/2")
+    beside.finish("failed")
+    assert beside.says("the failure budget is used up: 1 nodes, 0 allowed (failed: none, in runs beside this one: 1)")
+    moved = {node["name"] for node in beside.report["nodes"] if node["state"] == "current"}
+    assert second[0] in moved and second[2] not in moved
+    assert not lock_of(made).exists()
+
+
 #: A slice is told by nothing but this: AWX runs slices as a workflow with the name of their job template.
 SLICED = {"awx_job_template_name": "Quazzar", "awx_workflow_job_name": "Quazzar"}
 

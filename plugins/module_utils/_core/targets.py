@@ -31,15 +31,20 @@ _ACTS = {
 }
 
 
-def lock(goal: str, targets: Mapping[str, Any]) -> str:
+#: Nodes that register again get into nobody's way, so job slices of that may run side by side.
+_SLICEABLE = frozenset({"reregister", "rescue"})
+
+
+def lock(goal: str, targets: Mapping[str, Any], *, sliced: bool = False) -> str:
     """The kind of lock under which a run may do what the plan has for its goal; empty where that is nothing.
 
-    Nodes that register again get into nobody's way, so job slices of that may run side by side. Whatever restarts a
-    replica must be alone.
+    Whatever restarts a replica must be alone. A slice whose nodes are all moved or lost shares the lock too, by which
+    the others learn how many are lost.
     """
-    if not any(targets[act] for act in _ACTS.get(goal, ())):
+    tells = sliced and goal in _SLICEABLE and bool(targets["lost"])
+    if not tells and not any(targets[act] for act in _ACTS.get(goal, ())):
         return ""
-    beside_others = goal in {"reregister", "rescue"} and not targets["flip_first"]
+    beside_others = goal in _SLICEABLE and not targets["flip_first"]
     return run_lock.SHARED if beside_others else run_lock.EXCLUSIVE
 
 

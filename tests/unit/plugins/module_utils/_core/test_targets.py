@@ -234,6 +234,14 @@ def test_each_act_is_done_under_a_lock(act: str, locks: dict[str, str]) -> None:
     assert not any(targets.lock(goal, NOTHING) for goal in goals)
 
 
+@pytest.mark.parametrize("goal", ["reregister", "rescue"])
+def test_a_slice_that_has_only_lost_nodes_shares_the_lock_so_that_they_count(goal: str) -> None:
+    lost = {**NOTHING, "lost": ["x"]}
+    assert targets.lock(goal, lost, sliced=True) == "shared"
+    assert targets.lock(goal, lost) == targets.lock("rotate", lost, sliced=True) == ""
+    assert targets.lock(goal, {**NOTHING, "lost": []}, sliced=True) == ""
+
+
 def test_every_act_that_is_handed_out_has_a_lock() -> None:
     """A new act that no lock covers would be done by two runs at once."""
     no_acts = {"fetch", "place", "retire", "bundle", "test_bundle", "registration_pin", "kept_identity", "active_ca",
