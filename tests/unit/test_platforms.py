@@ -282,6 +282,6 @@ def test_pods_are_waited_for_that_do_not_listen_yet(play: Callable[..., Run]) ->
     asked = {"quazzar_cp_platform": "kubernetes", "quazzar_cp_ready_timeout": 4}
     starting, unread = looked(listening=(True, False)), {"workload": None, "replicas": [{"listening": False}]}
     run = play("controlplane", "platforms/kubernetes/await", {"k8s_cp_info": [starting, unread, looked()]}, **asked)
-    assert run.status == 0 and [look["wait"] for look in run.of("k8s_cp_info")] == [600, 0, 0], run.output
+    assert run.status == 0 and [int(look["wait"]) for look in run.of("k8s_cp_info")] == [600, 0, 0], run.output
     run = play("controlplane", "platforms/kubernetes/await", {"k8s_cp_info": [starting]}, **asked)
     assert run.status == 0 and len(run.of("k8s_cp_info")) == 4, "whoever judges it says what is wrong"
