@@ -446,7 +446,7 @@ gate_open:
   type: bool
   sample: false
 damage:
-  description: What the acts of the plan cost nodes that have their link, in the order of the acts.
+  description: What those acts of the plan that the goal has cost nodes that have their link, in the order of the acts.
   returned: success
   type: list
   elements: dict

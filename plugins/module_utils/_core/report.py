@@ -190,12 +190,12 @@ def plan_lines(plan: Plan, evidence: Evidence, goal: str = "rotate") -> list[str
     lines += [f"Warning: {warning}" for warning in warnings(plan, goal)]
     lines += [f"Damage: {_damage(item)}" for item in costs(plan, evidence, goal)]
     steps = _steps(plan, evidence)
-    own = [step for doer, step in steps if part in {None, doer} or not doer]
+    own = [step for doer, step in steps if not doer or part in {None, doer}]
     if own:
         lines += [f"{number}. {step}" for number, step in enumerate(own, 1)]
     elif not plan.stops:
         lines.append("Nothing to do.")
-    return lines + [f"Left to {doer}: {step}" for doer, step in steps if step not in own]
+    return lines + [f"Left to {doer}: {step}" for doer, step in steps if doer and part not in {None, doer}]
 
 
 def warnings(plan: Plan, goal: str) -> list[str]:
